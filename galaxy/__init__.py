@@ -1,0 +1,1 @@
+"""The deployment pipeline: domain, adapters, services, and their two faces."""

@@ -1,0 +1,95 @@
+"""Every error of the project, in branches that say who has to act.
+
+All of them survive a trip through Celery's JSON: the arguments are strings only.
+"""
+
+from __future__ import annotations
+
+
+class GalaxyError(Exception):
+    """Root of all errors of the project.
+
+    Args:
+        message: What happened, as a sentence. Never holds a bundle URL, settings or credentials.
+        suggestion: What to do about it, as a sentence.
+    """
+
+    def __init__(self, message: str, suggestion: str = "") -> None:
+        super().__init__(message, suggestion)
+        self.message = message
+        self.suggestion = suggestion
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.suggestion}".rstrip()
+
+
+class UserError(GalaxyError):
+    """The app's developer can mend it: settings, base image, bundle or setup.sh."""
+
+
+class InvalidInput(UserError):
+    """Input was refused before anything was recorded. The message lists every mistake, one a line."""
+
+
+class IdempotencyConflict(UserError):
+    """The idempotency key was used before, with other content."""
+
+
+class NotFound(UserError):
+    """The app or version that was asked for does not exist."""
+
+
+class BaseImageNotFound(UserError):
+    """The registry does not have the base image, or does not show it without a login."""
+
+
+class BaseImageUnusable(UserError):
+    """The base image breaks the contract. The message lists every breach and what to change."""
+
+
+class SetupFailed(UserError):
+    """`/app/setup.sh` could not be started or ended with another exit code than 0."""
+
+
+class BuildTimedOut(UserError):
+    """The build ran past its deadline."""
+
+
+class InfrastructureError(GalaxyError):
+    """Operators have to mend it: engine, registry, store or network."""
+
+
+class EngineError(InfrastructureError):
+    """The container engine can't be reached or refused what we asked for."""
+
+
+class RegistryError(InfrastructureError):
+    """A registry can't be reached, throttles us, or answered something that makes no sense."""
+
+
+class StoreError(InfrastructureError):
+    """Redis can't be reached or refused a command."""
+
+
+class ImageConfigChanged(InfrastructureError):
+    """The committed image's config is not the base image's plus our labels."""
+
+
+class Abandoned(GalaxyError):
+    """Nobody's fault: the attempt has no reason to go on, and must not be recorded as a failure."""
+
+
+class LeaseLost(Abandoned):
+    """Another process ended or took over this attempt; nothing may be written for it any more."""
+
+
+class Superseded(Abandoned):
+    """A newer version of the app is already further."""
+
+
+class Cancelled(Abandoned):
+    """Somebody cancelled the version."""
+
+
+class IllegalTransition(GalaxyError):
+    """The state machine has no such move; the store refused it."""

@@ -1,0 +1,76 @@
+"""Every knob of the pipeline: environment variables `GALAXY_*`, with unit, default and reason."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import field_validator
+
+
+class Settings(BaseSettings):
+    """The operator's choices. `Settings()` reads them from the environment and refuses what is malformed."""
+
+    model_config = SettingsConfigDict(env_prefix="GALAXY_", frozen=True, extra="ignore")
+
+    # Redis: one server with three databases, or three servers
+    broker_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    """Celery's broker and result backend: queues and short-lived results."""
+    store_url: SecretStr = SecretStr("redis://127.0.0.1:6379/1")
+    """Versions, leases, activity: the authority. Needs AOF and `noeviction`."""
+    logs_url: SecretStr = SecretStr("redis://127.0.0.1:6379/2")
+    """The apps' logs."""
+    key_prefix: str = "galaxy"
+    """First part of every Redis key, so that several pipelines can share a server."""
+
+    # Registries
+    registry: str = "127.0.0.1:5000"
+    """Host and port of the registry that app images are pushed to."""
+    docker_hub_mirror: str | None = None
+    """`http://HOST:PORT` that stands in for Docker Hub, for reading manifests and for pulling."""
+    allowed_registries: Annotated[tuple[str, ...], NoDecode] = ()
+    """Registries other than Docker Hub that base images may come from; comma-separated hosts."""
+    registry_timeout_s: float = 10.0
+    """For one request to a registry's API; the engine's own pulls and pushes have `engine_timeout_s`."""
+
+    # What a deploy may say
+    settings_section: str = "galaxy.meteor.com"
+    """The key of settings.json whose value is ours."""
+    settings_max_bytes: int = 32 * 1024
+    """As Galaxy: settings travel in an environment variable of the app's containers."""
+    default_base_image: str = "meteor/galaxy-app:latest"
+    """For settings without a `baseImage`."""
+    idempotency_retention_s: int = 30 * 24 * 3600
+    """How long a deploy's idempotency key is remembered."""
+
+    # The build stage
+    engine_timeout_s: float = 600.0
+    """For one answer of the engine: the longest silence of a pull, commit or push."""
+    build_timeout_s: float = 3600.0
+    """Deadline of one attempt, all steps together."""
+    build_network: str = "bridge"
+    """The engine's network that build containers are attached to."""
+    name: str = "galaxy"
+    """Name of this pipeline, first part of every container name: several can share an engine."""
+    retry_backoff_s: float = 5.0
+    """Wait before the first retry; doubles with each further one."""
+    retry_backoff_max_s: float = 300.0
+    """The longest wait before a retry."""
+    lease_s: float = 20.0
+    """How long a worker may be silent before its attempt counts as lost. Renewed every third of it."""
+    reconcile_period_s: float = 5.0
+    """How often beat looks for versions that wait or whose lease ran out."""
+    requeue_after_s: float = 30.0
+    """How long a version may wait unclaimed before it is enqueued again."""
+
+    # Logs
+    log_retention_s: int = 7 * 24 * 3600
+    """How long an app's log lines are kept."""
+    log_max_bytes: int = 64 * 1024 * 1024
+    """Size of an app's log; the oldest lines go first."""
+
+    @field_validator("allowed_registries", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
