@@ -1,0 +1,38 @@
+-- Number and record in one step, unless the idempotency key was used before.
+-- KEYS 6: idempotency key, 7: apps. ARGV 1: app, 2: prefix of version keys, 3: fingerprint,
+-- 4: idempotency retention (ms), 5: due in (ms), 6...: fields and values of the record.
+-- Returns {number, 'created' | 'repeated' | 'conflict', superseded numbers...}.
+local app, prefix, fingerprint = ARGV[1], ARGV[2], ARGV[3]
+
+local known = redis.call('GET', KEYS[6])
+if known then
+  local number, content = string.match(known, '^(%d+) (.*)$')
+  return {tonumber(number), content == fingerprint and 'repeated' or 'conflict'}
+end
+
+local now = now_ms()
+local number = redis.call('HINCRBY', APP, 'last', 1)
+local key = prefix .. number
+redis.call('HSET', key, 'app', app, 'number', number, 'state', 'queued', 'attempt', 0, 'token', 0,
+  'created_at', ms(now), unpack(ARGV, 6))
+redis.call('ZADD', KEYS[7], 0, app)
+redis.call('SET', KEYS[6], number .. ' ' .. fingerprint, 'PX', ARGV[4])
+note('deployed', number, redis.call('HGET', key, 'deployed_by'), '')
+
+-- Older versions that are not built yet have no reason to go on.
+local reply = {number, 'created'}
+for _, older in ipairs(redis.call('ZRANGE', UNFINISHED, 0, -1)) do
+  local older_key = prefix .. older
+  local state = redis.call('HGET', older_key, 'state')
+  if state == 'queued' or state == 'building' or state == 'retrying' then
+    local reason = 'Version ' .. number .. ' was deployed before this one was built.'
+    local refused = move(older_key, app .. ' ' .. older, 'superseded', reason)
+    if refused then return refused end
+    redis.call('HSET', older_key, 'failure', reason)
+    table.insert(reply, tonumber(older))
+  end
+end
+
+redis.call('ZADD', UNFINISHED, number, number)
+redis.call('ZADD', DUE, ms(now + ARGV[5]), app .. ' ' .. number)
+return reply

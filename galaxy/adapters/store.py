@@ -1,0 +1,313 @@
+"""The authority on apps and versions: one Redis, one atomic script for each thing that can happen."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from uuid import uuid4
+
+from pydantic import SecretStr
+
+from galaxy.adapters.redis_scripts import RedisScripts, translated
+from galaxy.domain.activity import ActivityEntry
+from galaxy.domain.errors import IdempotencyConflict, NotFound
+from galaxy.domain.models import (
+    MAX_ATTEMPTS,
+    Attempt,
+    BuiltImage,
+    Failure,
+    NewVersion,
+    NotClaimed,
+    StepTiming,
+    Version,
+    VersionRef,
+)
+from galaxy.domain.states import Step, VersionState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from redis import Redis
+
+    from galaxy.adapters.keys import Keys
+
+#: Fields of a version's hash that everybody may see. `bundle_url`, `settings` and `env` are not among them.
+_PUBLIC: Final = (
+    "app", "number", "state", "base_image", "base_digest", "image", "image_digest", "attempt", "step", "steps",
+    "failure", "retry_at", "deployed_by", "automatic", "created_at", "finished_at",
+)  # fmt: skip
+
+#: Our own countdown message gets this much time before the reconciler sends another hint.
+_HINT_GRACE_MS: Final = 2_000
+
+
+class Created(NamedTuple):
+    """Answer to a deploy: `repeated` when its idempotency key had made this version before."""
+
+    number: int
+    repeated: bool
+    superseded: tuple[int, ...]
+
+
+class Due(NamedTuple):
+    """A version that the reconciler has to look at."""
+
+    ref: VersionRef
+    state: VersionState
+    attempt: int
+
+
+class Activation(NamedTuple):
+    """`previous` is the version that was active until now. Superseded: `newer` is active, and stays."""
+
+    previous: int | None = None
+    newer: int | None = None
+
+
+class RedisStore:
+    """Apps, versions, leases and activity in Redis. The clock is Redis's.
+
+    All methods raise `StoreError` when Redis can't be reached, and `IllegalTransition` when a version is in
+    a state that has no such move.
+
+    Args:
+        redis: Client with `decode_responses=True`.
+        requeue_after_s: How long a version may wait before the reconciler looks at it.
+    """
+
+    def __init__(self, redis: Redis, keys: Keys, *, lease_s: float, requeue_after_s: float) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._lease_ms = int(lease_s * 1000)
+        self._requeue_ms = int(requeue_after_s * 1000)
+        self._scripts = RedisScripts(redis)
+
+    # -- making versions
+
+    def create_version(
+        self, new: NewVersion, *, idempotency_key: str, fingerprint: str, retention_s: int
+    ) -> Created:
+        """Makes the app's next version, and supersedes older ones that are not built yet.
+
+        Raises:
+            IdempotencyConflict: The key was used for other content.
+        """
+        record = {
+            "bundle_url": new.bundle_url.get_secret_value(),
+            "settings": new.settings.get_secret_value(),
+            "env": json.dumps({name: value.get_secret_value() for name, value in new.env.items()}),
+            "base_image": new.base_image,
+            "deployed_by": new.deployed_by,
+            "automatic": int(new.automatic),
+        }
+        number, outcome, *superseded = self._run(
+            "create_version",
+            VersionRef(new.app, 0),
+            *(new.app, self._keys.versions(new.app), fingerprint, retention_s * 1000, self._requeue_ms),
+            *_flat(record),
+            more_keys=(self._keys.idempotency(new.app, idempotency_key), self._keys.apps()),
+        )
+        if outcome == "conflict":
+            raise IdempotencyConflict(
+                f"The idempotency key was used before, for version {number} of {new.app} with other content.",
+                "Use a new key for a new deploy, or repeat the call with exactly the same content.",
+            )
+        return Created(number, outcome == "repeated", tuple(superseded))
+
+    # -- attempts
+
+    def claim(self, ref: VersionRef) -> Attempt | NotClaimed:
+        """Begins the version's next attempt: counts it and takes the lease, or says why not.
+
+        Raises:
+            NotFound: There is no such version.
+        """
+        reply = self._run("claim", ref, _member(ref), self._lease_ms, uuid4().hex, MAX_ATTEMPTS)
+        if reply[0] == "missing":
+            raise _no_such(ref)
+        if reply[0] != "claimed":
+            return NotClaimed(reply[0])
+        _, number, token, base_image, bundle_url, env = reply
+        return Attempt(
+            app=ref.app,
+            version=ref.number,
+            number=number,
+            token=token,
+            base_image=base_image,
+            bundle_url=SecretStr(bundle_url),
+            secrets=tuple(SecretStr(value) for value in json.loads(env or "{}").values()),
+        )
+
+    def renew(self, attempt: Attempt) -> VersionState | None:
+        """Renews the lease. Returns None, or the state that the attempt lost its lease to."""
+        return _lost(self._run("renew", attempt.ref, _member(attempt.ref), attempt.token, self._lease_ms))
+
+    def record_progress(
+        self, attempt: Attempt, *, step: Step, base_digest: str | None = None
+    ) -> VersionState | None:
+        """Records the step that runs now. Returns None, or the state that the lease was lost to."""
+        fields = {"step": step} | ({"base_digest": base_digest} if base_digest else {})
+        return _lost(self._run("record_progress", attempt.ref, attempt.token, *_flat(fields)))
+
+    def finish(
+        self, attempt: Attempt, built: BuiltImage, steps: Sequence[StepTiming]
+    ) -> VersionState | None:
+        """Makes the version `built`. Returns None, or the state that the lease was lost to."""
+        fields = built.model_dump() | {"steps": _dump(steps)}
+        head = (_member(attempt.ref), attempt.token, self._requeue_ms)
+        return _lost(self._run("finish_attempt", attempt.ref, *head, *_flat(fields)))
+
+    def fail(
+        self, attempt: Attempt, reason: str, *, retry_in_s: float, steps: Sequence[StepTiming]
+    ) -> Failure | VersionState:
+        """Ends a failed attempt. Returns what comes next, or the state that the lease was lost to."""
+        arguments = (
+            _member(attempt.ref), attempt.token, reason, MAX_ATTEMPTS, int(retry_in_s * 1000), _HINT_GRACE_MS,
+            _dump(steps),
+        )  # fmt: skip
+        reply = self._run("fail_attempt", attempt.ref, *arguments)
+        return VersionState(reply[1]) if reply[0] == "lost" else _failure(reply)
+
+    def end_lost(self, ref: VersionRef, reason: str) -> Failure | None:
+        """Ends an attempt whose lease ran out. Returns what comes next; None when there is nothing to end."""
+        reply = self._run("end_lost_attempt", ref, _member(ref), reason, MAX_ATTEMPTS, _HINT_GRACE_MS)
+        return None if reply[0] == "live" else _failure(reply)
+
+    def hand_back(self, attempt: Attempt) -> VersionState | None:
+        """Gives an attempt back unused: the version is queued again. Returns as `renew`."""
+        return _lost(self._run("hand_back", attempt.ref, _member(attempt.ref), attempt.token))
+
+    def cancel(self, ref: VersionRef, reason: str) -> VersionState:
+        """Ends a version that is not active yet, and returns the state it was in.
+
+        Raises:
+            IllegalTransition: It is active or final.
+        """
+        return VersionState(self._run("cancel", ref, _member(ref), reason))
+
+    # -- rollout
+
+    def begin_rollout(self, ref: VersionRef) -> VersionState:
+        """Moves a built version to `rolling_out`; a version that is elsewhere stays. Returns its state now."""
+        return VersionState(self._run("begin_rollout", ref, _member(ref), self._requeue_ms))
+
+    def activate(self, ref: VersionRef) -> Activation:
+        """Makes the version active and retires the previous one, unless a newer one is active already."""
+        outcome, number = self._run("activate", ref, _member(ref), self._keys.versions(ref.app))
+        return Activation(newer=number) if outcome == "superseded" else Activation(previous=number or None)
+
+    # -- what is due
+
+    def take_due(self, limit: int) -> tuple[Due, ...]:
+        """Takes up to `limit` versions that are due; each is due again `requeue_after_s` later."""
+        arguments = (limit, self._requeue_ms, self._keys.all_versions())
+        reply = self._scripts.run("take_due", [self._keys.due()], arguments)
+        groups = zip(*(iter(reply),) * 4, strict=True)
+        return tuple(Due(VersionRef(a, int(n)), VersionState(s), int(k)) for a, n, s, k in groups)
+
+    # -- reading
+
+    def apps(self) -> list[str]:
+        """All apps by name."""
+        with translated():
+            return cast("list[str]", self._redis.zrange(self._keys.apps(), 0, -1))
+
+    def active_version(self, app: str) -> int | None:
+        """Number of the app's active version."""
+        return self._number(app, "active")
+
+    def version(self, ref: VersionRef) -> Version:
+        """One version.
+
+        Raises:
+            NotFound: There is no such version.
+        """
+        found = self._versions([ref])
+        if not found:
+            raise _no_such(ref)
+        return found[0]
+
+    def versions(self, app: str, limit: int = 50) -> list[Version]:
+        """The app's newest versions, newest first.
+
+        Raises:
+            NotFound: The app was never deployed.
+        """
+        newest = self._number(app, "last")
+        if not newest:
+            raise NotFound(
+                f"There is no app {app}.", "`galaxy apps` lists all; `galaxy deploy` makes a new one."
+            )
+        return self._versions([VersionRef(app, n) for n in range(newest, max(0, newest - limit), -1)])
+
+    def activity(self, app: str, limit: int = 50) -> list[ActivityEntry]:
+        """What happened to the app lately, oldest first."""
+        with translated():
+            raw = self._redis.xrevrange(self._keys.activity(app), count=limit)
+        entries = cast("list[tuple[str, dict[str, str]]]", raw)
+        return [
+            ActivityEntry(at_ms=int(entry_id.split("-")[0]), app=app, **fields)
+            for entry_id, fields in reversed(entries)
+        ]
+
+    def ping(self) -> None:
+        """Raises `StoreError` unless Redis answers."""
+        with translated():
+            self._redis.ping()
+
+    # -- inside
+
+    def _number(self, app: str, field: str) -> int | None:
+        with translated():
+            number = self._redis.hget(self._keys.app(app), field)
+        return int(cast("str", number)) if number else None
+
+    def _versions(self, refs: Sequence[VersionRef]) -> list[Version]:
+        pipeline = self._redis.pipeline(transaction=False)
+        for ref in refs:
+            pipeline.hmget(self._keys.version(*ref), _PUBLIC)
+        with translated():
+            rows = cast("list[list[str | None]]", pipeline.execute())
+        return [_version(dict(zip(_PUBLIC, row, strict=True))) for row in rows if row[0]]
+
+    def _run(
+        self, name: str, ref: VersionRef, *arguments: object, more_keys: Iterable[str] = ()
+    ) -> Any:  # noqa: ANN401 - see RedisScripts.run
+        keys = self._keys
+        all_keys = [
+            keys.version(*ref), keys.app(ref.app), keys.unfinished(ref.app), keys.due(), keys.activity(ref.app),
+            *more_keys,
+        ]  # fmt: skip
+        return self._scripts.run(name, all_keys, arguments)
+
+
+def _member(ref: VersionRef) -> str:
+    return f"{ref.app} {ref.number}"
+
+
+def _flat(fields: Mapping[str, object]) -> tuple[object, ...]:
+    return tuple(part for pair in fields.items() for part in pair)
+
+
+def _lost(reply: str) -> VersionState | None:
+    return VersionState(reply) if reply else None
+
+
+def _failure(reply: tuple[str, int, int]) -> Failure:
+    state, attempt, retry_in_ms = reply
+    again = state == VersionState.RETRYING
+    return Failure(state=VersionState(state), attempt=attempt, retry_in_s=retry_in_ms / 1000 if again else None)
+
+
+def _dump(steps: Sequence[StepTiming]) -> str:
+    return json.dumps([step.model_dump() for step in steps])
+
+
+def _version(row: dict[str, str | None]) -> Version:
+    known = {name: value for name, value in row.items() if value is not None}
+    renamed = {f"{name}_ms": known.pop(name) for name in ("retry_at", "created_at", "finished_at") if name in known}
+    return Version.model_validate(known | renamed | {"steps": json.loads(known.get("steps", "[]"))})
+
+
+def _no_such(ref: VersionRef) -> NotFound:
+    return NotFound(f"There is no {ref}.", f"`galaxy versions {ref.app}` lists its versions.")

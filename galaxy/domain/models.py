@@ -1,0 +1,160 @@
+"""What the store keeps of a version, as values. None of them can leak: secrets are `SecretStr`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+from pydantic import BaseModel, ConfigDict, SecretStr
+
+from galaxy.domain.states import FAILED, Step, VersionState
+
+MAX_ATTEMPTS = 4
+"""The first attempt and up to three retries (the specification's number)."""
+
+
+class Frozen(BaseModel):
+    """Base of the values: immutable, no unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class VersionRef(NamedTuple):
+    """Names a version; all that a task carries."""
+
+    app: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"version {self.number} of {self.app}"
+
+
+class StepTiming(Frozen):
+    """One step of the attempt that ran last. Times in milliseconds; `started_at_ms` since the epoch."""
+
+    step: Step
+    started_at_ms: int
+    duration_ms: int
+
+
+class Version(Frozen):
+    """A version as everybody may see it: without its bundle URL and settings.
+
+    Attributes:
+        base_image: `repository:tag` that it is built on.
+        base_digest: Manifest digest that the tag was resolved to by the attempt that built it.
+        image: `HOST:PORT/apps/APP:VERSION`, once built.
+        image_digest: Manifest digest of `image` in its registry, once pushed.
+        attempt: Number of the newest attempt; 0 before the first.
+        step: The step that runs now.
+        failure: Why the last attempt failed, or the version ended.
+        retry_at_ms: When the next attempt is due, in state `retrying`.
+        deployed_by: Who asked for it.
+        automatic: Made because the base image changed, not by a person.
+    """
+
+    app: str
+    number: int
+    state: VersionState
+    base_image: str
+    base_digest: str | None = None
+    image: str | None = None
+    image_digest: str | None = None
+    attempt: int = 0
+    step: Step | None = None
+    steps: tuple[StepTiming, ...] = ()
+    failure: str | None = None
+    retry_at_ms: int | None = None
+    deployed_by: str
+    automatic: bool = False
+    created_at_ms: int
+    finished_at_ms: int | None = None
+
+    @property
+    def ref(self) -> VersionRef:
+        """What names this version."""
+        return VersionRef(self.app, self.number)
+
+    @property
+    def failed(self) -> bool:
+        """It is final and never came to serve the app."""
+        return self.state in FAILED
+
+
+class NewVersion(Frozen):
+    """What is recorded when a version is made; it never changes afterwards.
+
+    Attributes:
+        settings: The settings document as given (JSON text).
+        env: Values of the settings' `env`; they are redacted from the log.
+    """
+
+    app: str
+    bundle_url: SecretStr
+    settings: SecretStr
+    env: dict[str, SecretStr]
+    base_image: str
+    deployed_by: str
+    automatic: bool = False
+
+
+class Attempt(Frozen):
+    """One run of the build stage, as its holder knows it.
+
+    Attributes:
+        number: From 1 to `MAX_ATTEMPTS`.
+        token: The fencing token of the lease: rises with each claim of the version.
+    """
+
+    app: str
+    version: int
+    number: int
+    token: int
+    base_image: str
+    bundle_url: SecretStr
+    secrets: tuple[SecretStr, ...]
+
+    @property
+    def ref(self) -> VersionRef:
+        """The version that this attempt builds."""
+        return VersionRef(self.app, self.version)
+
+    @property
+    def is_last(self) -> bool:
+        """No retry follows when it fails."""
+        return self.number >= MAX_ATTEMPTS
+
+
+class NotClaimed(StrEnum):
+    """Why a delivery of a build task has nothing to do. None of these is an error."""
+
+    HELD = "held"
+    """Another worker holds the lease."""
+    NOT_DUE = "not_due"
+    """The next attempt is due later."""
+    NOT_BUILDABLE = "not_buildable"
+    """The version is built, or final."""
+    EXPIRED = "expired"
+    """The lease ran out and nobody has ended the attempt yet."""
+
+
+class BuiltImage(Frozen):
+    """What a successful attempt leaves behind.
+
+    Attributes:
+        image: `HOST:PORT/apps/APP:VERSION`.
+        image_digest: Its manifest digest in that registry.
+        base_digest: Manifest digest of the base image that was used.
+    """
+
+    image: str
+    image_digest: str
+    base_digest: str
+
+
+class Failure(Frozen):
+    """How the store recorded a failed attempt: `retry_in_s` is None when the version has failed for good."""
+
+    state: VersionState
+    attempt: int
+    retry_in_s: float | None = None
