@@ -1,0 +1,80 @@
+"""The engine's attach stream: one socket with stdin one way, stdout and stderr in frames the other way.
+
+Format: https://docs.docker.com/reference/api/engine/version/v1.41/#operation/ContainerAttach
+"""
+
+from __future__ import annotations
+
+import socket
+from struct import Struct
+from typing import TYPE_CHECKING, Final
+
+from galaxy.domain.log import Stream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_HEADER: Final = Struct(">BxxxL")
+_STREAMS: Final = {1: Stream.STDOUT, 2: Stream.STDERR}
+_READ_BYTES: Final = 256 * 1024
+#: How often `keep_going` is asked while nothing is printed.
+_TICK_S: Final = 0.2
+
+
+class FrameDecoder:
+    """Takes frames apart, wherever the reads cut them. Holds at most one header and what is left of a frame."""
+
+    def __init__(self) -> None:
+        self._header = b""
+        self._stream = Stream.STDOUT
+        self._left = 0
+
+    def feed(self, data: bytes) -> Iterator[tuple[Stream, bytes]]:
+        """Yields the pieces of output in `data`, each with its stream."""
+        at = 0
+        while at < len(data):
+            if self._left:
+                piece = data[at : at + self._left]
+                self._left -= len(piece)
+                at += len(piece)
+                yield self._stream, piece
+                continue
+            header = self._header + data[at : at + _HEADER.size - len(self._header)]
+            at += len(header) - len(self._header)
+            self._header = header
+            if len(header) == _HEADER.size:
+                number, self._left = _HEADER.unpack(header)
+                self._stream, self._header = _STREAMS.get(number, Stream.STDOUT), b""
+
+
+class AttachStream:
+    """An open attach stream of a container that was not started yet."""
+
+    def __init__(self, connection: socket.socket, owner: object) -> None:
+        self._socket = connection
+        self._owner = owner  # the HTTP response: when it is collected, the connection is closed
+        self._socket.settimeout(_TICK_S)
+
+    def send_line(self, line: str) -> None:
+        """Sends one line and ends stdin."""
+        self._socket.sendall(line.encode() + b"\n")
+        self._socket.shutdown(socket.SHUT_WR)
+
+    def read(self, on_output: Callable[[Stream, bytes], None], keep_going: Callable[[], None]) -> None:
+        """Passes output on until the engine closes the stream, which says nothing about success."""
+        decoder = FrameDecoder()
+        while True:
+            keep_going()
+            try:
+                data = self._socket.recv(_READ_BYTES)
+            except TimeoutError:
+                continue
+            if not data:
+                return
+            for stream, piece in decoder.feed(data):
+                on_output(stream, piece)
+
+    def close(self) -> None:
+        """Closes the connection. An unread stream would block the engine's kill and remove."""
+        self._socket.close()
+        self._owner = None

@@ -1,0 +1,275 @@
+"""A Docker engine, through the SDK's low-level client."""
+
+from __future__ import annotations
+
+import io
+import stat
+import tarfile
+import threading
+import time
+from contextlib import closing, contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final
+
+import docker
+import structlog
+from docker.errors import APIError, DockerException
+from docker.errors import NotFound as NoSuchObject
+from docker.types import LogConfig
+from docker.utils import kwargs_from_env
+from requests.exceptions import RequestException
+
+from galaxy.adapters.attach_stream import AttachStream
+from galaxy.adapters.engine import Image
+from galaxy.domain.contract import SETUP_SCRIPT, FileKind, SetupScript
+from galaxy.domain.errors import BaseImageUnusable, EngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from galaxy.domain.image_config import ImageConfig
+    from galaxy.domain.log import Stream
+
+logger = structlog.get_logger(__name__)
+
+#: Go's os.FileMode, as the archive API reports it.
+_GO_DIR: Final = 1 << 31
+_GO_SYMLINK: Final = 1 << 27
+_MAX_LINKS: Final = 8
+_FIRST_LINE_BYTES: Final = 256
+
+
+class DockerEngine:
+    """One Docker engine. Each thread gets a client of its own, made when it is first needed.
+
+    Args:
+        url: As in DOCKER_HOST; None takes the environment's, or the default socket.
+        network: Engine network that build containers are attached to.
+        timeout_s: Longest silence of one answer.
+    """
+
+    def __init__(self, *, url: str | None = None, network: str = "bridge", timeout_s: float = 600) -> None:
+        self._url = url
+        self._network = network
+        self._timeout_s = int(timeout_s)
+        self._local = threading.local()
+
+    def pull(self, repository: str, digest: str, keep_going: Callable[[], None]) -> Image:
+        """See `Engine.pull`."""
+        reference = f"{repository}@{digest}"
+        with _translated("pull the base image"):
+            try:
+                return _image(self._api.inspect_image(reference))
+            except NoSuchObject:
+                events = self._api.pull(repository, tag=digest, stream=True, decode=True)
+                _consume(events, keep_going)
+            return _image(self._api.inspect_image(reference), pulled=True)
+
+    def setup_script(self, image: Image) -> SetupScript:
+        """See `Engine.setup_script`. Looks into a container that is created and never started."""
+        with _translated("look into the base image"):
+            # an image without CMD can't be created without a command
+            container = self._api.create_container(image.id, command=["-"], use_config_proxy=False)["Id"]
+            try:
+                return self._look(container, SETUP_SCRIPT)
+            finally:
+                self._remove(container)
+
+    @contextmanager
+    def build_container(
+        self, image: Image, *, name: str, command: tuple[str, ...]
+    ) -> Iterator[DockerBuildContainer]:
+        """See `Engine.build_container`."""
+        # Commit merges the container's config into the image's, and some overrides can't be taken back: so the
+        # entrypoint is overridden only where the base image has one, and nothing else but stdin is set.
+        has_entrypoint = bool(image.config.get("Entrypoint"))
+        healthcheck = {"test": ["NONE"]} if image.config.get("Healthcheck") else None
+        with _translated("create the build container"):
+            created = self._api.create_container(
+                image.id,
+                command=None if has_entrypoint else list(command),
+                entrypoint=list(command) if has_entrypoint else None,
+                name=name,
+                stdin_open=True,
+                healthcheck=healthcheck,
+                use_config_proxy=False,
+                host_config=self._api.create_host_config(
+                    network_mode=self._network, log_config=LogConfig(type="none")
+                ),
+            )
+        container = DockerBuildContainer(self._api, created["Id"])
+        try:
+            yield container
+        finally:
+            container.close()
+            self._remove(created["Id"])
+
+    def push(self, repository: str, tag: str, keep_going: Callable[[], None]) -> str:
+        """See `Engine.push`."""
+        with _translated("push the image"):
+            events = self._api.push(repository, tag=tag, stream=True, decode=True)
+            digest = _consume(events, keep_going).get("Digest")
+        if not digest:
+            raise EngineError("The engine did not say which digest it pushed.", "Look at the engine's own log.")
+        return str(digest)
+
+    def remove_image(self, reference: str) -> None:
+        """See `Engine.remove_image`."""
+        with _translated("remove an image"), suppress(NoSuchObject):
+            self._api.remove_image(reference)
+
+    def ping(self) -> str:
+        """See `Engine.ping`."""
+        with _translated("answer"):
+            return str(self._api.version()["Version"])
+
+    @property
+    def _api(self) -> docker.APIClient:
+        if not hasattr(self._local, "api"):
+            environment = kwargs_from_env()
+            if self._url:
+                environment["base_url"] = self._url
+            self._local.api = docker.APIClient(**environment, version="auto", timeout=self._timeout_s)
+        api: docker.APIClient = self._local.api
+        return api
+
+    def _look(self, container: str, path: str) -> SetupScript:
+        for _ in range(_MAX_LINKS):
+            try:
+                chunks, found = self._api.get_archive(container, path)
+            except NoSuchObject:
+                return SetupScript(kind=FileKind.MISSING)
+            with closing(chunks):
+                if not found["mode"] & (_GO_SYMLINK | _GO_DIR):
+                    return _script(found["mode"], chunks)
+            if found["mode"] & _GO_DIR:
+                break
+            path = found["linkTarget"]
+        return SetupScript(kind=FileKind.OTHER)
+
+    def _remove(self, container: str) -> None:
+        """Removes a container with its volumes. A failure is logged: it must not hide why the block ended."""
+        try:
+            self._api.remove_container(container, force=True, v=True)
+        except NoSuchObject:
+            pass
+        except (DockerException, RequestException, OSError) as error:
+            logger.warning("container.not_removed", container=container, error=str(error))
+
+
+class DockerBuildContainer:
+    """A created container; see `BuildContainer`."""
+
+    def __init__(self, api: docker.APIClient, container: str) -> None:
+        self._api = api
+        self._id = container
+        self._stream: AttachStream | None = None
+
+    def run(
+        self, line: str, on_output: Callable[[Stream, bytes], None], keep_going: Callable[[], None]
+    ) -> int:
+        """See `BuildContainer.run`."""
+        with _translated("run the build container"):
+            # attached before the start: a late attach loses what was printed before
+            stream = self._attach()
+            self._start()
+            stream.send_line(line)
+            stream.read(on_output, keep_going)
+            return self._exit_code(keep_going)
+
+    def commit(self, repository: str, tag: str, config: ImageConfig) -> Image:
+        """See `BuildContainer.commit`."""
+        with _translated("commit the build container"):
+            committed = self._api.commit(self._id, repository, tag, conf=dict(config))
+            return _image(self._api.inspect_image(committed["Id"]))
+
+    def close(self) -> None:
+        """Closes the stream, so that the container can be removed."""
+        if self._stream:
+            self._stream.close()
+
+    def _attach(self) -> AttachStream:
+        parameters = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+        raw = self._api.attach_socket(self._id, parameters)
+        self._stream = AttachStream(getattr(raw, "_sock", raw), owner=raw)
+        return self._stream
+
+    def _start(self) -> None:
+        try:
+            self._api.start(self._id)
+        except APIError as error:
+            if error.is_client_error():  # 400 for a command that is missing or not executable
+                raise BaseImageUnusable(
+                    f"bash could not be started in the base image: {error.explanation}",
+                    f"Install bash where the first line of {SETUP_SCRIPT} says it is.",
+                ) from error
+            raise
+
+    def _exit_code(self, keep_going: Callable[[], None]) -> int:
+        """Asks for the exit code: `wait` would ignore deadlines. The stream's end does not mean success."""
+        pause_s = 0.002
+        while (state := self._api.inspect_container(self._id)["State"])["Running"]:
+            keep_going()
+            time.sleep(pause_s)
+            pause_s = min(pause_s * 2, 0.2)
+        return int(state["ExitCode"])
+
+
+@contextmanager
+def _translated(action: str) -> Iterator[None]:
+    try:
+        yield
+    except APIError as error:
+        raise EngineError(
+            f"The engine could not {action}: {error.explanation or error}.", "Look at the engine's own log."
+        ) from error
+    except (DockerException, RequestException, OSError) as error:
+        raise EngineError(
+            f"The engine could not {action}: it can't be reached ({type(error).__name__}).",
+            "Check DOCKER_HOST and that the engine runs.",
+        ) from error
+
+
+def _consume(events: Iterable[dict[str, Any]], keep_going: Callable[[], None]) -> dict[str, Any]:
+    """Reads a progress stream to its end; errors come in it, with HTTP status 200. Returns its last `aux`."""
+    last: dict[str, Any] = {}
+    for event in events:
+        keep_going()
+        if "error" in event:
+            raise EngineError(f"The engine said: {event['error']}.", "Check the registry and the engine's log.")
+        last = event.get("aux") or last
+    return last
+
+
+def _image(inspected: dict[str, Any], *, pulled: bool = False) -> Image:
+    return Image(id=inspected["Id"], config=inspected["Config"] or {}, pulled=pulled)
+
+
+def _script(mode: int, chunks: Iterator[bytes]) -> SetupScript:
+    """Reads the first line of the one file in an archive, and no more than that."""
+    with tarfile.open(fileobj=_ChunkReader(chunks), mode="r|") as archive:
+        member = archive.next()
+        content = archive.extractfile(member) if member else None
+        head = content.read(_FIRST_LINE_BYTES) if content else b""
+    return SetupScript(
+        kind=FileKind.FILE if content else FileKind.OTHER,
+        executable=bool(mode & (stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)),
+        first_line=head.split(b"\n", 1)[0].decode(errors="replace"),
+    )
+
+
+class _ChunkReader(io.RawIOBase):
+    """Lets tarfile read from an iterator of chunks."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._rest = b""
+
+    def read(self, size: int = -1) -> bytes:
+        while size < 0 or len(self._rest) < size:
+            chunk = next(self._chunks, b"")
+            if not chunk:
+                break
+            self._rest += chunk
+        cut = len(self._rest) if size < 0 else size
+        data, self._rest = self._rest[:cut], self._rest[cut:]
+        return data

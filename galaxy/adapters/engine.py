@@ -1,0 +1,86 @@
+"""What the build stage needs of a container engine. `DockerEngine` is the real one, `FakeEngine` the one for unit tests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from galaxy.domain.models import Frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from galaxy.domain.contract import SetupScript
+    from galaxy.domain.image_config import ImageConfig
+    from galaxy.domain.log import Stream
+
+
+class Image(Frozen):
+    """An image on the engine.
+
+    Attributes:
+        id: Hash of the image's config: the engine's name for it, not a manifest digest.
+        config: The `Config` object of the engine's API.
+        pulled: It had to be pulled just now.
+    """
+
+    id: str
+    config: dict[str, object]
+    pulled: bool = False
+
+
+class BuildContainer(Protocol):
+    """The temporary container of one attempt: created, and not started yet."""
+
+    def run(
+        self, line: str, on_output: Callable[[Stream, bytes], None], keep_going: Callable[[], None]
+    ) -> int:
+        """Starts the container, hands it one line on stdin, and returns its exit code.
+
+        Args:
+            line: Without its line end. It is in no config and no history.
+            on_output: Called with each piece of output, in order per stream.
+            keep_going: Called several times a second; what it raises ends the run.
+
+        Raises:
+            SetupFailed: The container could not be started.
+            EngineError: The engine went away or refused.
+        """
+        ...
+
+    def commit(self, repository: str, tag: str, config: ImageConfig) -> Image:
+        """Saves the container's files as an image with this config."""
+        ...
+
+
+class Engine(Protocol):
+    """A container engine. All methods raise `EngineError` when it can't be reached or refuses."""
+
+    def pull(self, repository: str, digest: str, keep_going: Callable[[], None]) -> Image:
+        """The image with this manifest digest, pulled unless the engine has it."""
+        ...
+
+    def setup_script(self, image: Image) -> SetupScript:
+        """Looks at `/app/setup.sh` in the image, without running anything."""
+        ...
+
+    def build_container(
+        self, image: Image, *, name: str, command: tuple[str, ...]
+    ) -> AbstractContextManager[BuildContainer]:
+        """Creates a container that will run `command` in place of what the image runs.
+
+        The container, its processes and its volumes are gone after the block, however it ends.
+        """
+        ...
+
+    def push(self, repository: str, tag: str, keep_going: Callable[[], None]) -> str:
+        """Pushes one tag and returns the manifest digest that its registry has now."""
+        ...
+
+    def remove_image(self, reference: str) -> None:
+        """Removes a tag, and the image if it was its last; one that is gone already is fine."""
+        ...
+
+    def ping(self) -> str:
+        """The engine's version."""
+        ...
