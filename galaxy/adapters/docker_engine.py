@@ -103,13 +103,18 @@ class DockerEngine:
             container.close()
             self._remove(created["Id"])
 
-    def push(self, repository: str, tag: str, keep_going: Callable[[], None]) -> str:
+    def push(self, repository: str, tag: str, image_id: str, keep_going: Callable[[], None]) -> str:
         """See `Engine.push`."""
         with _translated("push the image"):
             events = self._api.push(repository, tag=tag, stream=True, decode=True)
             digest = _consume(events, keep_going).get("Digest")
-        if not digest:
-            raise EngineError("The engine did not say which digest it pushed.", "Look at the engine's own log.")
+            pushed = self._api.inspect_image(image_id).get("RepoDigests") or ()
+        # a worker that lost its lease may have moved the tag between our commit and our push
+        if f"{repository}@{digest}" not in pushed:
+            raise EngineError(
+                f"The engine did not push the image that was committed for {repository}:{tag}.",
+                "Look at the engine's own log.",
+            )
         return str(digest)
 
     def remove_image(self, reference: str) -> None:

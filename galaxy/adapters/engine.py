@@ -1,4 +1,4 @@
-"""What the build stage needs of a container engine. `DockerEngine` is the real one, `FakeEngine` the one for unit tests."""
+"""What the build stage needs of a container engine. `DockerEngine` is the real one."""
 
 from __future__ import annotations
 
@@ -73,8 +73,12 @@ class Engine(Protocol):
         """
         ...
 
-    def push(self, repository: str, tag: str, keep_going: Callable[[], None]) -> str:
-        """Pushes one tag and returns the manifest digest that its registry has now."""
+    def push(self, repository: str, tag: str, image_id: str, keep_going: Callable[[], None]) -> str:
+        """Pushes one tag and returns the manifest digest that its registry has now.
+
+        Raises:
+            EngineError: Also when the tag named another image than `image_id` by the time it was pushed.
+        """
         ...
 
     def remove_image(self, reference: str) -> None:

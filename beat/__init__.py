@@ -1,0 +1,1 @@
+"""The schedule of the fleet's periodic work."""

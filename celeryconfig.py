@@ -1,0 +1,55 @@
+"""Celery's settings: a projection of `galaxy.settings`, and what the fleet needs of Celery itself."""
+
+from kombu import Queue
+
+from beat.schedule import schedule
+from galaxy.adapters.queue import BASE_IMAGES, BUILDS, BULK_BUILDS, CONTROL, ROLLOUTS
+from galaxy.settings import Settings
+
+_settings = Settings()
+
+include = ("tasks.build", "tasks.deploy", "tasks.reconcile", "tasks.roll_out")
+
+broker_url = _settings.broker_url.get_secret_value()
+result_backend = broker_url
+broker_connection_retry_on_startup = True
+broker_connection_max_retries = None  # a worker waits for its broker, however long it is away
+broker_transport_options = {
+    # A delivery that is longer away than this is delivered again. That is harmless, the lease decides; so this
+    # only has to be longer than a build, for the sake of quiet logs.
+    "visibility_timeout": _settings.build_timeout_s * 2,
+    # -Q builds,builds.bulk: bulk is served only while builds is empty
+    "queue_order_strategy": "priority",
+}
+
+# declared, or Flower's broker page misses them
+task_queues = [Queue(name) for name in (BUILDS, BULK_BUILDS, CONTROL, BASE_IMAGES, ROLLOUTS)]
+task_create_missing_queues = False
+task_default_queue = CONTROL
+task_routes = {
+    "tasks.build": {"queue": BUILDS},
+    "tasks.roll_out": {"queue": ROLLOUTS},
+    "tasks.deploy": {"queue": CONTROL},
+    "tasks.reconcile": {"queue": CONTROL},
+}
+
+# The lease makes a second delivery harmless, so nothing is acknowledged before it is done, and with a prefetch
+# of one nothing is reserved behind a long build.
+task_acks_late = True
+worker_prefetch_multiplier = 1
+# a connection that breaks must not cancel builds: they go on, and the lease decides
+worker_cancel_long_running_tasks_on_connection_loss = False
+
+accept_content = ["json"]
+task_serializer = "json"
+result_serializer = "json"
+result_expires = 3600  # seconds; only deploys have results, and their callers wait
+result_extended = False  # results would hold the deploy's settings
+
+worker_send_task_events = True  # Flower lives on them
+task_send_sent_event = False  # a sent event would show the deploy's settings
+worker_hijack_root_logger = False  # workers.signals configures logging
+task_track_started = True
+
+beat_schedule = schedule(_settings)
+timezone = "UTC"

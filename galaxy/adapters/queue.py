@@ -1,0 +1,58 @@
+"""Hints to the fleet. Messages carry the app's name and the version's number, and nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from galaxy.domain.errors import QueueError
+
+if TYPE_CHECKING:
+    from galaxy.domain.models import VersionRef
+
+BUILDS: Final = "builds"
+"""Builds that a person waits for; always served first."""
+BULK_BUILDS: Final = "builds.bulk"
+"""Automatic rebuilds."""
+CONTROL: Final = "control"
+"""Deploys and housekeeping."""
+BASE_IMAGES: Final = "base-images"
+"""Polling and fan-out."""
+ROLLOUTS: Final = "rollouts"
+"""Rollouts."""
+
+_RETRY: Final = {"max_retries": 3, "interval_start": 0.1, "interval_step": 0.5, "interval_max": 1}
+
+
+class TaskQueue:
+    """Sends Celery messages. All methods raise `QueueError` when the broker can't be reached.
+
+    Args:
+        broker_url: As Celery writes it; may hold a password.
+    """
+
+    def __init__(self, broker_url: str) -> None:
+        self._celery = Celery("galaxy.queue", broker=broker_url, set_as_current=False)
+        self._celery.conf.update(task_ignore_result=True, broker_transport_options={"socket_connect_timeout": 3})
+
+    def build(self, ref: VersionRef, *, retries: int = 0) -> None:
+        """A version waits to be built; `retries` is how many attempts it has had."""
+        self._send("tasks.build", ref, BUILDS, retries)
+
+    def roll_out(self, ref: VersionRef) -> None:
+        """A version waits to be rolled out."""
+        self._send("tasks.roll_out", ref, ROLLOUTS, 0)
+
+    def _send(self, task: str, ref: VersionRef, queue: str, retries: int) -> None:
+        arguments = {"app": ref.app, "version": ref.number}
+        try:
+            self._celery.send_task(
+                task, kwargs=arguments, queue=queue, retries=retries, ignore_result=True, retry_policy=_RETRY
+            )
+        except OperationalError as error:
+            raise QueueError(
+                f"The broker can't be reached ({type(error).__name__}).",
+                "Check GALAXY_BROKER_URL and that Redis runs.",
+            ) from error

@@ -1,0 +1,132 @@
+"""The one place where things are put together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache, cached_property
+
+from redis import Redis
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+
+from galaxy.adapters.docker_engine import DockerEngine
+from galaxy.adapters.keys import Keys
+from galaxy.adapters.log_stream import LogStream
+from galaxy.adapters.queue import TaskQueue
+from galaxy.adapters.registry import Registry
+from galaxy.adapters.store import RedisStore
+from galaxy.domain.deploy_request import DeployRules
+from galaxy.domain.image_reference import ImageReference
+from galaxy.services.build import BuildStage
+from galaxy.services.reconcile import Reconciler
+from galaxy.services.releases import Releases
+from galaxy.services.rollout import Rollout
+from galaxy.settings import Settings
+
+#: Seconds a Redis command may take, and then how often it is tried again: about three seconds in all, enough for
+#: a restart of Redis and short enough for a person at a terminal.
+_REDIS_TIMEOUT_S = 5.0
+_REDIS_RETRIES = 6
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Services and adapters of one process; each is made when it is first used."""
+
+    settings: Settings
+
+    @cached_property
+    def keys(self) -> Keys:
+        """Names of Redis keys."""
+        return Keys(self.settings.key_prefix)
+
+    @cached_property
+    def store(self) -> RedisStore:
+        """Apps and versions."""
+        settings = self.settings
+        return RedisStore(
+            _redis(settings.store_url.get_secret_value()),
+            self.keys,
+            lease_s=settings.lease_s,
+            requeue_after_s=settings.requeue_after_s,
+        )
+
+    @cached_property
+    def logs(self) -> LogStream:
+        """The apps' logs."""
+        settings = self.settings
+        return LogStream(
+            _redis(settings.logs_url.get_secret_value()),
+            self.keys,
+            retention_s=settings.log_retention_s,
+            max_bytes=settings.log_max_bytes,
+        )
+
+    @cached_property
+    def queue(self) -> TaskQueue:
+        """Hints to the fleet."""
+        return TaskQueue(self.settings.broker_url.get_secret_value())
+
+    @cached_property
+    def engine(self) -> DockerEngine:
+        """The container engine of this worker."""
+        return DockerEngine(network=self.settings.build_network, timeout_s=self.settings.engine_timeout_s)
+
+    @cached_property
+    def registry(self) -> Registry:
+        """Where base images come from."""
+        return Registry(
+            docker_hub_mirror=self.settings.docker_hub_mirror, timeout_s=self.settings.registry_timeout_s
+        )
+
+    @cached_property
+    def releases(self) -> Releases:
+        """Deploys."""
+        settings = self.settings
+        rules = DeployRules(
+            section=settings.settings_section,
+            settings_max_bytes=settings.settings_max_bytes,
+            default_base_image=ImageReference.parse(settings.default_base_image),
+            allowed_registries=settings.allowed_registries,
+        )
+        return Releases(
+            self.store, self.queue, self.logs, rules, retention_s=settings.idempotency_retention_s
+        )
+
+    @cached_property
+    def build_stage(self) -> BuildStage:
+        """Builds."""
+        return BuildStage(
+            store=self.store,
+            queue=self.queue,
+            engine=self.engine,
+            registry=self.registry,
+            logs=self.logs,
+            settings=self.settings,
+        )
+
+    @cached_property
+    def rollout(self) -> Rollout:
+        """Rollouts."""
+        return Rollout(self.store, self.logs)
+
+    @cached_property
+    def reconciler(self) -> Reconciler:
+        """Whatever waits or was lost."""
+        return Reconciler(self.store, self.queue, self.logs)
+
+
+@cache
+def pipeline() -> Pipeline:
+    """This process's pipeline, from the environment. Never called before a fork."""
+    return Pipeline(Settings())
+
+
+def _redis(url: str) -> Redis:
+    return Redis.from_url(
+        url,
+        decode_responses=True,
+        socket_timeout=_REDIS_TIMEOUT_S,
+        socket_connect_timeout=_REDIS_TIMEOUT_S,
+        retry=Retry(ExponentialBackoff(cap=1, base=0.05), _REDIS_RETRIES),
+    )

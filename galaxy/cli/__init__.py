@@ -1,0 +1,58 @@
+"""The `galaxy` command. Modules here import nothing heavy at the top: `galaxy --help` has to be quick."""
+
+from __future__ import annotations
+
+import click
+
+from galaxy.cli.deploy import deploy
+from galaxy.cli.logs import logs
+from galaxy.cli.versions import activity, apps, cancel, show, versions
+
+EXIT_INVALID = 2
+EXIT_UNREACHABLE = 3
+
+
+class _ErrorsAsExitCodes(click.Group):
+    """Shows errors of the project as one message, and ends with the exit code that stands for their branch."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except click.exceptions.Exit:
+            raise
+        except Exception as error:
+            code = _exit_code(error)
+            if code is None:
+                raise
+            click.secho(f"galaxy: {error}", fg="red", err=True)
+            ctx.exit(code)
+
+
+def _exit_code(error: Exception) -> int | None:
+    from pydantic import ValidationError  # noqa: PLC0415 - quick start
+
+    from galaxy.domain.errors import GalaxyError, InfrastructureError  # noqa: PLC0415 - quick start
+
+    if isinstance(error, InfrastructureError):
+        return EXIT_UNREACHABLE
+    # malformed GALAXY_* variables are the operator's input
+    return EXIT_INVALID if isinstance(error, GalaxyError | ValidationError) else None
+
+
+@click.group(cls=_ErrorsAsExitCodes, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="galaxy-pipeline")
+def cli() -> None:
+    """Deploys apps and shows what becomes of them.
+
+    Results go to stdout, logs and messages to stderr. Exit codes: 0 done, 1 the build or the rollout failed,
+    2 invalid input, 3 a service can't be reached, 4 timed out waiting.
+    """
+
+
+for _command in (deploy, logs, versions, show, apps, activity, cancel):
+    cli.add_command(_command)
+
+
+def main() -> None:
+    """Entry point of the `galaxy` program."""
+    cli()

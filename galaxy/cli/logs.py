@@ -1,0 +1,75 @@
+"""`galaxy logs`: the app's log, to its end or as it comes."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from galaxy.domain.log import LogFilter
+
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+DEFAULT_LINES = 100
+
+
+@click.command()
+@click.argument("app")
+@click.option("-f", "--follow", is_flag=True, help="Go on with new lines as they come.")
+@click.option("-n", "lines", type=click.IntRange(min=0), metavar="N", help="The last N lines; default 100.")
+@click.option("--since", metavar="AGE", help="Lines of the last 30s, 10m, 2h or 1d.")
+@click.option("--version", "number", type=click.IntRange(min=1), metavar="N", help="Lines of one version.")
+@click.option("--source", type=click.Choice(["all", "service", "app", "errors"]), default="all", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def logs(
+    app: str, follow: bool, lines: int | None, since: str | None, number: int | None, source: str, as_json: bool
+) -> None:
+    """Show the log of APP."""
+    from galaxy.bootstrap import pipeline  # noqa: PLC0415 - quick start
+    from galaxy.cli.render import LinePrinter  # noqa: PLC0415
+
+    since_ms = None if since is None else int((time.time() - _seconds(since)) * 1000)
+    here = pipeline()
+    here.store.versions(_known(app), limit=1)  # an app that does not exist is an error, not an empty log
+    only = _filter(number, source)
+    printer = LinePrinter(sys.stdout, as_json=as_json)
+    try:
+        if lines is not None or since_ms is None:
+            wanted = DEFAULT_LINES if lines is None else lines
+            page = here.logs.tail(_known(app), wanted, only, since_ms=since_ms)
+            printer.show(page.lines)
+            cursor = page.cursor
+        else:
+            cursor = here.logs.since(since_ms)
+            for page in here.logs.pages(_known(app), cursor, only):
+                printer.show(page.lines)
+                cursor = page.cursor
+        if follow:
+            for page in here.logs.follow(_known(app), cursor, only):
+                printer.show(page.lines)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of a pipe has had enough
+        sys.stderr.close()
+
+
+def _known(app: str) -> str:
+    return app.strip().lower().rstrip(".")
+
+
+def _filter(number: int | None, source: str) -> LogFilter:
+    from galaxy.domain.log import LogFilter, Source  # noqa: PLC0415 - quick start
+
+    if source in {"all", "errors"}:
+        return LogFilter(version=number, errors=source == "errors")
+    return LogFilter(version=number, source=Source(source))
+
+
+def _seconds(age: str) -> int:
+    match = re.fullmatch(r"(\d{1,9})([smhd])", age)
+    if not match:
+        raise click.BadParameter(f"{age!r} is no age; write 30s, 10m, 2h or 1d.", param_hint="--since")
+    return int(match[1]) * _UNITS_S[match[2]]

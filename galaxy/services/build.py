@@ -1,0 +1,267 @@
+"""The build stage: from a claimed attempt to an image in the registry. `BuildStage._build` is the story."""
+
+from __future__ import annotations
+
+import random
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from galaxy.domain.contract import SETUP_SCRIPT, bash_command, breaches, declared_volumes
+from galaxy.domain.errors import (
+    Abandoned,
+    AttemptFailed,
+    BaseImageUnusable,
+    BuildFailed,
+    EngineError,
+    GalaxyError,
+    ImageConfigChanged,
+    LeaseLost,
+    QueueError,
+    SetupFailed,
+)
+from galaxy.domain.image_config import differences, oci_labels, with_labels
+from galaxy.domain.image_reference import ImageReference
+from galaxy.domain.models import MAX_ATTEMPTS, Attempt, BuiltImage, Failure, NotClaimed, VersionRef
+from galaxy.domain.states import Step
+from galaxy.services.lease import HeldLease, abandoned
+from galaxy.services.recorder import StepRecorder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from galaxy.adapters.engine import BuildContainer, Engine, Image
+    from galaxy.adapters.log_stream import LogStream
+    from galaxy.adapters.log_writer import LogWriter
+    from galaxy.adapters.queue import TaskQueue
+    from galaxy.adapters.registry import Registry
+    from galaxy.adapters.store import RedisStore
+    from galaxy.settings import Settings
+
+logger = structlog.get_logger(__name__)
+
+#: Takes the bundle's URL from stdin: on a command line or in the environment it would stay in the image's history.
+_RUN_SETUP: Final = ("-c", f'IFS= read -r url && exec {SETUP_SCRIPT} "$url" </dev/null')
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a delivery of a build task came to. `built` is None when there was nothing to do."""
+
+    sentence: str
+    built: BuiltImage | None = None
+
+
+class BuildStage:
+    """Builds versions, one attempt at a time."""
+
+    def __init__(  # noqa: PLR0913 - the five parts of the outside world, and how to use them
+        self,
+        *,
+        store: RedisStore,
+        queue: TaskQueue,
+        engine: Engine,
+        registry: Registry,
+        logs: LogStream,
+        settings: Settings,
+    ) -> None:
+        self._store = store
+        self._queue = queue
+        self._engine = engine
+        self._registry = registry
+        self._logs = logs
+        self._settings = settings
+        self._commands: dict[str, tuple[str, ...]] = {}
+
+    def run(self, ref: VersionRef, on_step: Callable[[Attempt, Step], None]) -> Outcome:
+        """Claims the version's next attempt and builds it, or finds that there is nothing to do.
+
+        Args:
+            on_step: Called at the beginning of each step.
+
+        Raises:
+            AttemptFailed: It failed, and the next one is due in `retry_in_s`.
+            BuildFailed: It failed, and it was the last.
+        """
+        attempt = self._claim(ref)
+        if isinstance(attempt, NotClaimed):
+            return Outcome(f"Nothing to do for {ref}: {attempt}.")
+        record = StepRecorder(self._store, attempt, on_step)
+        with self._writer(attempt) as log:
+            try:
+                with self._lease(attempt) as lease:
+                    built = self._build(attempt, log, record, lease.check)
+                if lost_to := self._store.finish(attempt, built, record.timings):
+                    raise abandoned(attempt, lost_to)
+            except Abandoned as error:
+                return _gave_up(attempt, log, error)
+            except Exception as error:  # noqa: BLE001 - the specification: any error is retried
+                raise self._failed(attempt, log, record, error) from error
+            log.say(f"Version {attempt.version} is built: {built.image}, digest {built.image_digest}.")
+        with suppress(QueueError):  # the reconciler makes up for it
+            self._queue.roll_out(ref)
+        return Outcome(f"Built {ref}: {built.image}@{built.image_digest}", built)
+
+    def _build(
+        self, attempt: Attempt, log: LogWriter, record: StepRecorder, keep_going: Callable[[], None]
+    ) -> BuiltImage:
+        """Pull, verify, setup, commit, push."""
+        base = ImageReference.parse(attempt.base_image)
+        repository, tag = f"{self._settings.registry}/apps/{attempt.app}", str(attempt.version)
+
+        with record(Step.PULL):
+            log.say(f"Attempt {attempt.number} of {MAX_ATTEMPTS}: looking up the base image {base}.")
+            digest = str(self._registry.resolve(base))
+            base_image = self._engine.pull(self._registry.pull_source(base), digest, keep_going)
+            log.say(f"{'Pulled' if base_image.pulled else 'This engine has'} {base}, digest {digest}.")
+
+        with record(Step.VERIFY):
+            command = self._verified_command(base, base_image, log)
+
+        with (
+            self._engine.build_container(base_image, name=self._container_name(attempt), command=command) as box,
+            self._kept_only_if_pushed() as committed,
+        ):
+            with record(Step.SETUP):
+                log.say(f"Running {SETUP_SCRIPT} with the bundle's URL.")
+                _run_setup(box, attempt, log, keep_going)
+
+            with record(Step.COMMIT):
+                labels = oci_labels(
+                    app=attempt.app,
+                    version=attempt.version,
+                    base_name=base.canonical,
+                    base_digest=digest,
+                    created=datetime.now(UTC),
+                )
+                config = with_labels(base_image.config, labels)
+                app_image = box.commit(repository, tag, config)
+                committed.append(app_image.id)
+                if changed := differences(config, app_image.config):
+                    raise ImageConfigChanged(
+                        f"The committed image differs from its base image in {', '.join(changed)}.",
+                        "Report this to the operators, with the base image.",
+                    )
+
+            with record(Step.PUSH):
+                log.say(f"Saved the container as {repository}:{tag}; pushing it.")
+                pushed = self._engine.push(repository, tag, app_image.id, keep_going)
+
+        return BuiltImage(image=f"{repository}:{tag}", image_digest=pushed, base_digest=digest)
+
+    def _claim(self, ref: VersionRef) -> Attempt | NotClaimed:
+        claimed = self._store.claim(ref)
+        if claimed is NotClaimed.EXPIRED:
+            self._store.end_lost(ref, LOST_WORKER)
+            claimed = self._store.claim(ref)
+        return claimed
+
+    def _verified_command(self, base: ImageReference, image: Image, log: LogWriter) -> tuple[str, ...]:
+        """The build container's command. An image's id is a hash, so what was found out about it stays true."""
+        if image.id not in self._commands:
+            script = self._engine.setup_script(image)
+            if found := breaches(image.config, script):
+                raise BaseImageUnusable(
+                    f"The base image {base} can't be used. {' '.join(found)}",
+                    "Publish a corrected base image and deploy again.",
+                )
+            self._commands[image.id] = bash_command(script) + _RUN_SETUP
+        for volume in declared_volumes(image.config):
+            log.say(f"The base image declares VOLUME {volume}: what {SETUP_SCRIPT} writes there is not saved.")
+        return self._commands[image.id]
+
+    @contextmanager
+    def _kept_only_if_pushed(self) -> Iterator[list[str]]:
+        """Removes the images whose ids were put into the list, unless the block ends well."""
+        committed: list[str] = []
+        try:
+            yield committed
+        except BaseException:
+            for image_id in committed:
+                with suppress(EngineError):  # why the block ended matters more
+                    self._engine.remove_image(image_id)
+            raise
+
+    def _failed(self, attempt: Attempt, log: LogWriter, record: StepRecorder, error: Exception) -> GalaxyError:
+        """Records a failed attempt and tells the log; returns what the task raises."""
+        expected = isinstance(error, GalaxyError)
+        if not expected:
+            logger.exception("build.unexpected_error")
+        reason = log.redacted(str(error) if expected else f"Unexpected {type(error).__name__}: {error}")
+        outcome = self._store.fail(attempt, reason, retry_in_s=self._backoff_s(attempt), steps=record.timings)
+        if not isinstance(outcome, Failure):
+            log.abandon()
+            return LeaseLost(f"Attempt {attempt.number} of {attempt.ref} was ended by another process.")
+        return tell_failure(log, attempt.ref, outcome, reason)
+
+    def _backoff_s(self, attempt: Attempt) -> float:
+        """Exponential, with jitter over its upper half so that a fleet does not come back all at once."""
+        settings = self._settings
+        longest = min(settings.retry_backoff_max_s, settings.retry_backoff_s * 2 ** (attempt.number - 1))
+        return longest * random.uniform(0.5, 1)  # noqa: S311 - no secret depends on it
+
+    def _container_name(self, attempt: Attempt) -> str:
+        """Unique for each claim: the engine keeps a removed container's name for a while."""
+        return f"{self._settings.name}-build-{attempt.app}-v{attempt.version}-{attempt.token}"
+
+    def _writer(self, attempt: Attempt) -> LogWriter:
+        secrets = [secret.get_secret_value() for secret in (attempt.bundle_url, *attempt.secrets)]
+        return self._logs.writer(attempt.app, attempt.version, attempt.number, secrets)
+
+    def _lease(self, attempt: Attempt) -> HeldLease:
+        lease_s = self._settings.lease_s
+        return HeldLease(
+            self._store,
+            attempt,
+            renew_every_s=min(lease_s / 3, 2),
+            lease_s=lease_s,
+            timeout_s=self._settings.build_timeout_s,
+        )
+
+
+LOST_WORKER: Final = "The worker that ran this attempt was lost."
+
+
+def tell_failure(log: LogWriter, ref: VersionRef, outcome: Failure, reason: str) -> AttemptFailed | BuildFailed:
+    """Tells the app's log that an attempt failed and what comes next; returns the same as an error."""
+    failed = f"Attempt {outcome.attempt} of {MAX_ATTEMPTS} failed: {reason}"
+    where = f"Its log: galaxy logs {ref.app} --version {ref.number}"
+    log.say(failed, error=True)
+    if outcome.retry_in_s is None:
+        log.say(
+            f"The build of version {ref.number} has failed for good: all {MAX_ATTEMPTS} attempts failed. The app"
+            " stays as it is. Mend the cause and deploy again.",
+            error=True,
+        )
+        return BuildFailed(f"The build of {ref} has failed for good. {failed}", where)
+    log.say(f"The next attempt starts in {outcome.retry_in_s:.0f} s.")
+    error = AttemptFailed(f"Building {ref}: {failed} The next attempt is due in {outcome.retry_in_s:.0f} s.", where)
+    error.retry_in_s = outcome.retry_in_s
+    return error
+
+
+def _run_setup(box: BuildContainer, attempt: Attempt, log: LogWriter, keep_going: Callable[[], None]) -> None:
+    code = box.run(attempt.bundle_url.get_secret_value(), log.output, keep_going)
+    log.end_output()
+    if code:
+        hint = _EXIT_HINTS.get(code, "Its output above says why.")
+        raise SetupFailed(f"{SETUP_SCRIPT} ended with exit code {code}.", hint)
+
+
+_EXIT_HINTS: Final = {
+    126: f"The base image's user may not execute {SETUP_SCRIPT}: check USER and the script's mode.",
+    127: "A command was not found; the output above says which.",
+    137: "It was killed, most likely because it used too much memory.",
+}
+
+
+def _gave_up(attempt: Attempt, log: LogWriter, error: Abandoned) -> Outcome:
+    """The version's fate is recorded by whoever ended the attempt; here nothing but the log may be told."""
+    if isinstance(error, LeaseLost):
+        log.abandon()
+    else:
+        log.say(f"Attempt {attempt.number} was stopped. {error}")
+    return Outcome(f"Stopped building {attempt.ref}: {error}")

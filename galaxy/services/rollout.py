@@ -1,0 +1,35 @@
+"""From a built version to the active one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from galaxy.domain.states import VersionState
+
+if TYPE_CHECKING:
+    from galaxy.adapters.log_stream import LogStream
+    from galaxy.adapters.store import RedisStore
+    from galaxy.domain.models import VersionRef
+
+
+class Rollout:
+    """Makes built versions active. Containers are not replaced yet: that goes between the two moves below."""
+
+    def __init__(self, store: RedisStore, logs: LogStream) -> None:
+        self._store = store
+        self._logs = logs
+
+    def run(self, ref: VersionRef) -> str:
+        """Rolls a version out, or finds that there is nothing to do; returns what happened, as a sentence."""
+        state = self._store.begin_rollout(ref)
+        if state is not VersionState.ROLLING_OUT:
+            return f"Nothing to do: {ref} is {state}."
+        activation = self._store.activate(ref)
+        if activation.newer:
+            sentence = f"Version {ref.number} was built, but version {activation.newer} is active already."
+        elif activation.previous:
+            sentence = f"Version {ref.number} is active now; version {activation.previous} is retired."
+        else:
+            sentence = f"Version {ref.number} is active now."
+        self._logs.say(ref.app, sentence, version=ref.number)
+        return sentence

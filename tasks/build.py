@@ -1,0 +1,33 @@
+"""Celery task: build a version."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from galaxy.bootstrap import pipeline
+from galaxy.domain.models import MAX_ATTEMPTS, VersionRef
+from workers import app
+from workers.task import RetriedTask
+
+if TYPE_CHECKING:
+    from galaxy.domain.models import Attempt
+    from galaxy.domain.states import Step
+
+
+@app.task(bind=True, name="tasks.build", base=RetriedTask, ignore_result=True)
+def build(self: RetriedTask, app: str, version: int) -> str:
+    """Runs the version's next attempt, if it is due and nobody else runs it.
+
+    Returns:
+        What came of it, in a sentence; operators read it in Flower.
+
+    Raises:
+        AttemptFailed: Retried by Celery when the next attempt is due.
+        BuildFailed: All attempts failed.
+    """
+
+    def show(attempt: Attempt, step: Step) -> None:
+        text = f"{app} version {version}, attempt {attempt.number} of {MAX_ATTEMPTS}: {step}"
+        self.send_event("task-progress", result=text)
+
+    return pipeline().build_stage.run(VersionRef(app, version), on_step=show).sentence
