@@ -15,9 +15,10 @@ from galaxy.adapters.log_stream import LogStream
 from galaxy.adapters.queue import TaskQueue
 from galaxy.adapters.registry import Registry
 from galaxy.adapters.store import RedisStore
-from galaxy.domain.deploy_request import DeployRules
+from galaxy.domain.app_settings import DeployRules
 from galaxy.domain.image_reference import ImageReference
 from galaxy.services.build import BuildStage
+from galaxy.services.logbook import Logbook
 from galaxy.services.reconcile import Reconciler
 from galaxy.services.releases import Releases
 from galaxy.services.rollout import Rollout
@@ -52,8 +53,13 @@ class Pipeline:
         )
 
     @cached_property
+    def logbook(self) -> Logbook:
+        """How services write to the apps' logs."""
+        return Logbook(self.logs, attempt_max_bytes=self.settings.log_attempt_max_bytes)
+
+    @cached_property
     def logs(self) -> LogStream:
-        """The apps' logs."""
+        """The apps' logs, for reading."""
         settings = self.settings
         return LogStream(
             _redis(settings.logs_url.get_secret_value()),
@@ -90,7 +96,7 @@ class Pipeline:
             allowed_registries=settings.allowed_registries,
         )
         return Releases(
-            self.store, self.queue, self.logs, rules, retention_s=settings.idempotency_retention_s
+            self.store, self.queue, self.logbook, rules, retention_s=settings.idempotency_retention_s
         )
 
     @cached_property
@@ -101,19 +107,19 @@ class Pipeline:
             queue=self.queue,
             engine=self.engine,
             registry=self.registry,
-            logs=self.logs,
+            logs=self.logbook,
             settings=self.settings,
         )
 
     @cached_property
     def rollout(self) -> Rollout:
         """Rollouts."""
-        return Rollout(self.store, self.logs)
+        return Rollout(self.store, self.logbook)
 
     @cached_property
     def reconciler(self) -> Reconciler:
         """Whatever waits or was lost."""
-        return Reconciler(self.store, self.queue, self.logs)
+        return Reconciler(self.store, self.queue, self.logbook)
 
 
 @cache

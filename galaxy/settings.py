@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
-from pydantic import field_validator
 
 
 class Settings(BaseSettings):
@@ -69,8 +68,14 @@ class Settings(BaseSettings):
     """How long an app's log lines are kept."""
     log_max_bytes: int = 64 * 1024 * 1024
     """Size of an app's log; the oldest lines go first."""
+    log_attempt_max_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
+    """How much output of one attempt is kept; above it, its first three quarters and its last. Four fit in a log."""
 
     @field_validator("allowed_registries", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+        return (
+            tuple(part.strip() for part in value.split(",") if part.strip())
+            if isinstance(value, str)
+            else value
+        )

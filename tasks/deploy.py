@@ -15,7 +15,7 @@ from workers.task import RetriedTask
     Request="workers.task:PrivateRequest",
     autoretry_for=(InfrastructureError,),
 )
-def deploy(  # noqa: PLR0913 - the arguments are the contract with backends
+def deploy(  # noqa: PLR0913, PLR0917 - the arguments are the contract with backends
     self: RetriedTask,
     app: object = None,
     settings: object = None,

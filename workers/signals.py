@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 import structlog
 from celery.signals import setup_logging, task_postrun, task_prerun
+
+if TYPE_CHECKING:
+    from structlog.typing import Processor
 
 
 def connect() -> None:
@@ -17,7 +21,7 @@ def connect() -> None:
 
 def _configure_logging(loglevel: int | str | None = None, **_: object) -> None:
     """One event a line, for Celery's own messages and ours; ids come from the context."""
-    shared = [
+    shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -40,7 +44,9 @@ def _configure_logging(loglevel: int | str | None = None, **_: object) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     # never below INFO: at DEBUG, Celery and urllib3 print messages and URLs, secrets included
-    root.setLevel(max(logging.INFO, logging.getLevelName(loglevel) if isinstance(loglevel, str) else loglevel or 0))
+    root.setLevel(
+        max(logging.INFO, logging.getLevelName(loglevel) if isinstance(loglevel, str) else loglevel or 0)
+    )
 
 
 def _bind_ids(task_id: str = "", kwargs: dict[str, object] | None = None, **_: object) -> None:

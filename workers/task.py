@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Never
+from typing import Any
 
 from celery import Task
+from celery.exceptions import Retry
 from celery.worker.request import Request
 
 from galaxy.domain.errors import AttemptFailed, BuildFailed
@@ -26,11 +27,12 @@ class RetriedTask(Task):  # type: ignore[type-arg] # Celery's Task is generic in
     retry_backoff_max = 60
     retry_jitter = True
 
-    def retry(self, *args: Any, exc: Exception | None = None, **options: Any) -> Never:  # noqa: ANN401 - Celery's own signature
+    def retry(self, **options: Any) -> Retry:  # type: ignore[override] # noqa: ANN401 - as autoretry calls it
         """Celery's retry, at the moment that the store recorded."""
-        if isinstance(exc, AttemptFailed):
-            options["countdown"] = exc.retry_in_s
-        super().retry(*args, exc=exc, **options)
+        failed = options.get("exc")
+        if isinstance(failed, AttemptFailed):
+            options["countdown"] = failed.retry_in_s
+        return super().retry(**options)
 
 
 class PrivateRequest(Request):
@@ -43,7 +45,7 @@ class PrivateRequest(Request):
         super().__init__(*args, **kwargs)
         self._argsrepr = self._kwargsrepr = _HIDDEN
 
-    def info(self, safe: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002 - Celery's own signature
+    def info(self, safe: bool = False) -> Any:  # noqa: ANN401, FBT001, FBT002 - Celery's own signature
         """What remote control shows of this task."""
         return {**super().info(safe=safe), "args": _HIDDEN, "kwargs": _HIDDEN}
 

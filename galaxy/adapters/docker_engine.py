@@ -240,7 +240,9 @@ def _consume(events: Iterable[dict[str, Any]], keep_going: Callable[[], None]) -
     for event in events:
         keep_going()
         if "error" in event:
-            raise EngineError(f"The engine said: {event['error']}.", "Check the registry and the engine's log.")
+            raise EngineError(
+                f"The engine said: {event['error']}.", "Check the registry and the engine's log."
+            )
         last = event.get("aux") or last
     return last
 

@@ -54,3 +54,7 @@ class Keys:
     def log_size(self, app: str) -> str:
         """Bookkeeping of the log's size in bytes. Lives as long as the log."""
         return f"{self._prefix}:log-size:{app}"
+
+    def log_writer(self, app: str, writer: str) -> str:
+        """String. Number of the writer's last batch that is in the log. Lives for an hour after it."""
+        return f"{self._prefix}:log-writer:{app}:{writer}"

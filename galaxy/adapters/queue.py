@@ -35,7 +35,9 @@ class TaskQueue:
 
     def __init__(self, broker_url: str) -> None:
         self._celery = Celery("galaxy.queue", broker=broker_url, set_as_current=False)
-        self._celery.conf.update(task_ignore_result=True, broker_transport_options={"socket_connect_timeout": 3})
+        self._celery.conf.update(
+            task_ignore_result=True, broker_transport_options={"socket_connect_timeout": 3}
+        )
 
     def build(self, ref: VersionRef, *, retries: int = 0) -> None:
         """A version waits to be built; `retries` is how many attempts it has had."""

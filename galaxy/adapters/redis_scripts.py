@@ -27,7 +27,7 @@ class RedisScripts:
         self._redis = redis
         self._scripts: dict[str, Script] = {}
 
-    def run(self, name: str, keys: Sequence[str], arguments: Iterable[object]) -> Any:  # noqa: ANN401 - each script has its own reply; its header says which
+    def run(self, name: str, keys: Sequence[str], arguments: Iterable[str | float]) -> Any:  # noqa: ANN401 - each script has its own reply; its header says which
         """Runs one script and returns its reply.
 
         Raises:

@@ -92,7 +92,7 @@ class RedisStore:
         Raises:
             IdempotencyConflict: The key was used for other content.
         """
-        record = {
+        record: dict[str, str | int] = {
             "bundle_url": new.bundle_url.get_secret_value(),
             "settings": new.settings.get_secret_value(),
             "env": json.dumps({name: value.get_secret_value() for name, value in new.env.items()}),
@@ -149,9 +149,7 @@ class RedisStore:
         fields = {"step": step} | ({"base_digest": base_digest} if base_digest else {})
         return _lost(self._run("record_progress", attempt.ref, attempt.token, *_flat(fields)))
 
-    def finish(
-        self, attempt: Attempt, built: BuiltImage, steps: Sequence[StepTiming]
-    ) -> VersionState | None:
+    def finish(self, attempt: Attempt, built: BuiltImage, steps: Sequence[StepTiming]) -> VersionState | None:
         """Makes the version `built`. Returns None, or the state that the lease was lost to."""
         fields = built.model_dump() | {"steps": _dump(steps)}
         head = (_member(attempt.ref), attempt.token, self._requeue_ms)
@@ -270,9 +268,7 @@ class RedisStore:
             rows = cast("list[list[str | None]]", pipeline.execute())
         return [_version(dict(zip(_PUBLIC, row, strict=True))) for row in rows if row[0]]
 
-    def _run(
-        self, name: str, ref: VersionRef, *arguments: object, more_keys: Iterable[str] = ()
-    ) -> Any:  # noqa: ANN401 - see RedisScripts.run
+    def _run(self, name: str, ref: VersionRef, *arguments: str | float, more_keys: Iterable[str] = ()) -> Any:  # noqa: ANN401 - see RedisScripts.run
         keys = self._keys
         all_keys = [
             keys.version(*ref), keys.app(ref.app), keys.unfinished(ref.app), keys.due(), keys.activity(ref.app),
@@ -285,7 +281,7 @@ def _member(ref: VersionRef) -> str:
     return f"{ref.app} {ref.number}"
 
 
-def _flat(fields: Mapping[str, object]) -> tuple[object, ...]:
+def _flat(fields: Mapping[str, str | float]) -> tuple[str | float, ...]:
     return tuple(part for pair in fields.items() for part in pair)
 
 
@@ -296,7 +292,9 @@ def _lost(reply: str) -> VersionState | None:
 def _failure(reply: tuple[str, int, int]) -> Failure:
     state, attempt, retry_in_ms = reply
     again = state == VersionState.RETRYING
-    return Failure(state=VersionState(state), attempt=attempt, retry_in_s=retry_in_ms / 1000 if again else None)
+    return Failure(
+        state=VersionState(state), attempt=attempt, retry_in_s=retry_in_ms / 1000 if again else None
+    )
 
 
 def _dump(steps: Sequence[StepTiming]) -> str:
@@ -305,7 +303,9 @@ def _dump(steps: Sequence[StepTiming]) -> str:
 
 def _version(row: dict[str, str | None]) -> Version:
     known = {name: value for name, value in row.items() if value is not None}
-    renamed = {f"{name}_ms": known.pop(name) for name in ("retry_at", "created_at", "finished_at") if name in known}
+    renamed = {
+        f"{name}_ms": known.pop(name) for name in ("retry_at", "created_at", "finished_at") if name in known
+    }
     return Version.model_validate(known | renamed | {"steps": json.loads(known.get("steps", "[]"))})
 
 

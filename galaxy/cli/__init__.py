@@ -29,9 +29,9 @@ class _ErrorsAsExitCodes(click.Group):
 
 
 def _exit_code(error: Exception) -> int | None:
-    from pydantic import ValidationError  # noqa: PLC0415 - quick start
+    from pydantic import ValidationError
 
-    from galaxy.domain.errors import GalaxyError, InfrastructureError  # noqa: PLC0415 - quick start
+    from galaxy.domain.errors import GalaxyError, InfrastructureError
 
     if isinstance(error, InfrastructureError):
         return EXIT_UNREACHABLE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 import click
 
@@ -26,7 +26,12 @@ _QUIET_MS = 200
 @click.argument("app")
 @click.option("--bundle", "bundle_url", metavar="URL", required=True, help="Where the gzipped tarball is.")
 @click.option(
-    "--settings", "settings_file", metavar="FILE", type=click.File("rb"), required=True, help="settings.json, or -."
+    "--settings",
+    "settings_file",
+    metavar="FILE",
+    type=click.File("rb"),
+    required=True,
+    help="settings.json, or -.",
 )
 @click.option("--no-wait", is_flag=True, help="Return as soon as the version is recorded.")
 @click.option("--timeout", "timeout_s", type=float, metavar="SECONDS", help="Stop waiting after this long.")
@@ -36,7 +41,7 @@ _QUIET_MS = 200
 def deploy(
     app: str,
     bundle_url: str,
-    settings_file: click.utils.LazyFile,
+    settings_file: BinaryIO,
     no_wait: bool,
     timeout_s: float | None,
     idempotency_key: str | None,
@@ -44,7 +49,7 @@ def deploy(
     as_json: bool,
 ) -> None:
     """Deploy a bundle of APP with its settings."""
-    from galaxy.bootstrap import pipeline  # noqa: PLC0415 - quick start
+    from galaxy.bootstrap import pipeline
 
     here = pipeline()
     deployed = here.releases.deploy(
@@ -70,10 +75,10 @@ def deploy(
 
 def _watch(here: Pipeline, deployed: Deployed, timeout_s: float | None) -> Version:
     """Shows the version's log until the version is final, and returns it then."""
-    from galaxy.cli.render import LinePrinter  # noqa: PLC0415 - quick start
-    from galaxy.domain.log import LogFilter  # noqa: PLC0415
-    from galaxy.domain.models import VersionRef  # noqa: PLC0415
-    from galaxy.domain.states import UNFINISHED  # noqa: PLC0415
+    from galaxy.cli.printer import LinePrinter
+    from galaxy.domain.log import LogFilter
+    from galaxy.domain.models import VersionRef
+    from galaxy.domain.states import UNFINISHED
 
     ref = VersionRef(deployed.app, deployed.version)
     give_up_at = time.monotonic() + timeout_s if timeout_s is not None else None
@@ -102,7 +107,9 @@ def _leave(ref: VersionRef, code: int) -> NoReturn:
 
 def _print_accepted(deployed: Deployed, *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({"app": deployed.app, "version": deployed.version, "repeated": deployed.repeated}))
+        click.echo(
+            json.dumps({"app": deployed.app, "version": deployed.version, "repeated": deployed.repeated})
+        )
         return
     again = " (made before by the same idempotency key)" if deployed.repeated else ""
     click.echo(f"Accepted: version {deployed.version} of {deployed.app}{again}.")

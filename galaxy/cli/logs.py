@@ -22,14 +22,22 @@ DEFAULT_LINES = 100
 @click.option("-n", "lines", type=click.IntRange(min=0), metavar="N", help="The last N lines; default 100.")
 @click.option("--since", metavar="AGE", help="Lines of the last 30s, 10m, 2h or 1d.")
 @click.option("--version", "number", type=click.IntRange(min=1), metavar="N", help="Lines of one version.")
-@click.option("--source", type=click.Choice(["all", "service", "app", "errors"]), default="all", show_default=True)
+@click.option(
+    "--source", type=click.Choice(["all", "service", "app", "errors"]), default="all", show_default=True
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def logs(
-    app: str, follow: bool, lines: int | None, since: str | None, number: int | None, source: str, as_json: bool
+    app: str,
+    follow: bool,
+    lines: int | None,
+    since: str | None,
+    number: int | None,
+    source: str,
+    as_json: bool,
 ) -> None:
     """Show the log of APP."""
-    from galaxy.bootstrap import pipeline  # noqa: PLC0415 - quick start
-    from galaxy.cli.render import LinePrinter  # noqa: PLC0415
+    from galaxy.bootstrap import pipeline
+    from galaxy.cli.printer import LinePrinter
 
     since_ms = None if since is None else int((time.time() - _seconds(since)) * 1000)
     here = pipeline()
@@ -61,7 +69,7 @@ def _known(app: str) -> str:
 
 
 def _filter(number: int | None, source: str) -> LogFilter:
-    from galaxy.domain.log import LogFilter, Source  # noqa: PLC0415 - quick start
+    from galaxy.domain.log import LogFilter, Source
 
     if source in {"all", "errors"}:
         return LogFilter(version=number, errors=source == "errors")

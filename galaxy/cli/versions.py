@@ -23,7 +23,7 @@ _limit_option = click.option(
 @_json_option
 def apps(as_json: bool) -> None:
     """List all apps."""
-    from galaxy.bootstrap import pipeline  # noqa: PLC0415 - quick start
+    from galaxy.bootstrap import pipeline
 
     store = pipeline().store
     rows = [(name, store.active_version(name)) for name in store.apps()]
@@ -39,7 +39,7 @@ def apps(as_json: bool) -> None:
 @_json_option
 def versions(app: str, limit: int, as_json: bool) -> None:
     """List the versions of APP, newest first."""
-    from galaxy.bootstrap import pipeline  # noqa: PLC0415 - quick start
+    from galaxy.bootstrap import pipeline
 
     found = pipeline().store.versions(app.lower(), limit)
     if as_json:
@@ -68,8 +68,8 @@ def versions(app: str, limit: int, as_json: bool) -> None:
 @_json_option
 def show(app: str, number: int, as_json: bool) -> None:
     """Show version N of APP."""
-    from galaxy.bootstrap import pipeline  # noqa: PLC0415 - quick start
-    from galaxy.domain.models import VersionRef  # noqa: PLC0415
+    from galaxy.bootstrap import pipeline
+    from galaxy.domain.models import VersionRef
 
     version = pipeline().store.version(VersionRef(app.lower(), number))
     if as_json:
@@ -84,7 +84,7 @@ def show(app: str, number: int, as_json: bool) -> None:
 @_json_option
 def activity(app: str, limit: int, as_json: bool) -> None:
     """Show what happened to APP, oldest first."""
-    from galaxy.bootstrap import pipeline  # noqa: PLC0415 - quick start
+    from galaxy.bootstrap import pipeline
 
     store = pipeline().store
     store.versions(app.lower(), limit=1)
@@ -98,16 +98,18 @@ def activity(app: str, limit: int, as_json: bool) -> None:
 @click.command()
 @click.argument("app")
 @click.argument("number", metavar="N", type=click.IntRange(min=1))
-@click.option("--by", "who", metavar="WHO", envvar="USER", default="unknown", help="Who cancels; default: $USER.")
+@click.option(
+    "--by", "who", metavar="WHO", envvar="USER", default="unknown", help="Who cancels; default: $USER."
+)
 def cancel(app: str, number: int, who: str) -> None:
     """End version N of APP, unless it is active or final; a running build stops within seconds."""
-    from galaxy.bootstrap import pipeline  # noqa: PLC0415 - quick start
-    from galaxy.domain.models import VersionRef  # noqa: PLC0415
+    from galaxy.bootstrap import pipeline
+    from galaxy.domain.models import VersionRef
 
     here = pipeline()
     ref = VersionRef(app.lower(), number)
     state = here.store.version(ref) and here.store.cancel(ref, f"Cancelled by {who}.")
-    here.logs.say(ref.app, f"{who} cancelled version {number}.", version=number)
+    here.logbook.say(ref, f"{who} cancelled version {number}.")
     click.echo(f"Cancelled {ref}; it was {state}.")
 
 

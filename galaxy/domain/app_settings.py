@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from galaxy.domain.image_reference import DOCKER_HUB, ImageReference, parse_repository, parse_tag
-from galaxy.domain.problems import Problems, json_path, kind, quoted, refused
+from galaxy.domain.problems import MAX_TOLD, Problems, json_path, kind, quoted, refused
 from galaxy.domain.strict_json import is_unicode, parse_document
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class AppSettings:
         base_image: What the app is built on.
         base_image_given: Whether the settings named it; else it is the default.
         env: The app's environment variables. A value may be secret.
-        warnings: What was accepted and yet may be a mistake, as sentences.
+        warnings: What was accepted and yet may be a mistake, as sentences; `MAX_TOLD` at most.
     """
 
     text: str = field(repr=False)
@@ -124,7 +124,7 @@ class AppSettings:
             base_image=base_image,
             base_image_given="baseImage" in section,
             env=MappingProxyType(env),
-            warnings=tuple(_warnings(document.content, section, env, rules)),
+            warnings=tuple(_warnings(document.content, section, env, rules)[:MAX_TOLD]),
         )
 
 

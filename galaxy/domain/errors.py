@@ -5,6 +5,11 @@ All of them survive a trip through Celery's JSON: the arguments are strings only
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from galaxy.domain.problems import Problem
+
 
 class GalaxyError(Exception):
     """Root of all errors of the project.
@@ -29,6 +34,9 @@ class UserError(GalaxyError):
 
 class InvalidInput(UserError):
     """Input was refused before anything was recorded. The message lists every mistake, one a line."""
+
+    problems: tuple[Problem, ...] = ()
+    """The same mistakes as values; lost on the way through Celery's JSON, where only the message travels."""
 
 
 class IdempotencyConflict(UserError):
@@ -67,8 +75,31 @@ class RegistryError(InfrastructureError):
     """A registry can't be reached, throttles us, or answered something that makes no sense."""
 
 
+class RegistryUnavailable(RegistryError):
+    """The registry can't be reached, took too long, answered with an error of its own, or its TLS is broken."""
+
+
+class RegistryThrottled(RegistryError):
+    """The registry told us to wait; nothing is asked of that host before."""
+
+    retry_after_s: float = 0.0
+    """Seconds to wait; lost on the way through Celery's JSON, where only the message travels."""
+
+
+class RegistryDenied(RegistryError):
+    """The registry knows who asks and refuses, or refuses the operator's login."""
+
+
+class RegistryBlocked(RegistryError):
+    """Reaching the registry would have meant an address inside our network, or a connection without TLS."""
+
+
 class StoreError(InfrastructureError):
     """Redis can't be reached or refused a command."""
+
+
+class QueueError(InfrastructureError):
+    """The broker can't be reached."""
 
 
 class ImageConfigChanged(InfrastructureError):
@@ -93,3 +124,13 @@ class Cancelled(Abandoned):
 
 class IllegalTransition(GalaxyError):
     """The state machine has no such move; the store refused it."""
+
+
+class AttemptFailed(GalaxyError):
+    """An attempt failed and the next one is due in `retry_in_s` seconds."""
+
+    retry_in_s: float = 0.0
+
+
+class BuildFailed(GalaxyError):
+    """The last attempt failed: the version has failed for good."""

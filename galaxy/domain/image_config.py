@@ -35,7 +35,9 @@ def differences(expected: ImageConfig, actual: ImageConfig) -> tuple[str, ...]:
 
     Engines write an empty field as null, as an empty value, or leave it out; these count as the same.
     """
-    return tuple(sorted(name for name in {*expected, *actual} if _value(expected, name) != _value(actual, name)))
+    return tuple(
+        sorted(name for name in {*expected, *actual} if _value(expected, name) != _value(actual, name))
+    )
 
 
 def _value(config: ImageConfig, name: str) -> object:

@@ -13,7 +13,7 @@ DOCKER_HUB_API: Final = "registry-1.docker.io"
 #: The second is the grammar's own other spelling; the third is where Docker Hub's API is, so the same images.
 _DOCKER_HUB_HOSTS: Final = frozenset({DOCKER_HUB, "index.docker.io", DOCKER_HUB_API})
 
-#: Of the name with its host: engines up to 24 count the host in, later ones allow a little more.
+#: Of the name with its host, which engines count in (measured on 20.10).
 MAX_NAME_LENGTH: Final = 255
 MAX_TAG_LENGTH: Final = 128
 MAX_PORT: Final = 65535
@@ -205,17 +205,17 @@ def _name_mistake(registry: str, repository: str) -> str | None:
     host = _HOST.fullmatch(registry)
     if not host or not 0 < int(host["port"] or 1) <= MAX_PORT:
         return "begins with something that is neither a registry's host nor a part of a repository's name"
-    return _repository_mistake(repository)
+    return _repository_mistake(registry, repository)
 
 
-def _repository_mistake(repository: str) -> str | None:
+def _repository_mistake(registry: str, repository: str) -> str | None:
     if repository != repository.lower():
         return "has upper-case letters; a repository's name is in lower case"
     if not all(_COMPONENT.fullmatch(component) for component in repository.split("/")):
         return (
             "is no repository's name: a-z and 0-9, single . _ or - between them, parts separated by one slash"
         )
-    if _IMAGE_ID.fullmatch(repository.removeprefix("library/")):
+    if registry == DOCKER_HUB and _IMAGE_ID.fullmatch(repository.removeprefix("library/")):
         return "looks like an image ID, which no engine takes for a name"
     return None
 

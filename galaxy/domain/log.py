@@ -1,10 +1,15 @@
-"""Lines of an app's log, and blocks of lines as they are written and kept."""
+"""Lines of an app's log, and blocks of lines as they are written and kept.
+
+Plain tuples, because a log has a million of them: what is read back was written by us and needs no check.
+"""
 
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Source(StrEnum):
@@ -23,32 +28,13 @@ class Stream(StrEnum):
     STDERR = "stderr"
 
 
-class LogBlock(BaseModel):
-    """Consecutive lines that share everything but their text.
+class LogLine(NamedTuple):
+    """One line as it is read back; see `LogBlock` for the fields.
 
     Attributes:
-        at_ms: When the lines were read, milliseconds since the epoch.
-        version: The version they belong to; None for lines about the app as a whole.
-        attempt: The attempt they belong to, from 1; None outside the build stage.
-        error: The lines tell of something that went wrong.
-        lines: Text without line ends; at least one.
+        text: As it was printed, control characters included: make it harmless before showing it.
+        continued: The line goes on in the next one of the same stream and attempt: it was too long for one.
     """
-
-    model_config = ConfigDict(frozen=True)
-
-    at_ms: int
-    source: Source
-    stream: Stream = Stream.STDOUT
-    version: int | None = None
-    attempt: int | None = None
-    error: bool = False
-    lines: tuple[str, ...]
-
-
-class LogLine(BaseModel):
-    """One line as it is read back. `cursor` is where reading goes on after the block that holds this line."""
-
-    model_config = ConfigDict(frozen=True)
 
     at_ms: int
     source: Source
@@ -57,3 +43,64 @@ class LogLine(BaseModel):
     attempt: int | None
     error: bool
     text: str
+    continued: bool = False
+
+
+class LogBlock(NamedTuple):
+    r"""Consecutive lines that share everything but their text.
+
+    Attributes:
+        text: One or more lines with `\n` between them and none at the end.
+        at_ms: When the first of them was read, milliseconds since the epoch.
+        version: The version they belong to; None for lines about the app as a whole.
+        attempt: The attempt they belong to, from 1; None outside the build stage.
+        error: What was printed on stderr, and sentences that tell of a failure.
+        continued: The text is a piece of one line that goes on in the next block of the stream.
+    """
+
+    text: str
+    at_ms: int
+    source: Source = Source.SERVICE
+    stream: Stream = Stream.STDOUT
+    version: int | None = None
+    attempt: int | None = None
+    error: bool = False
+    continued: bool = False
+
+    def lines(self) -> Iterator[LogLine]:
+        """The lines one by one."""
+        for text in self.text.split("\n"):
+            yield LogLine(
+                self.at_ms,
+                self.source,
+                self.stream,
+                self.version,
+                self.attempt,
+                self.error,
+                text,
+                self.continued,
+            )
+
+
+class LogFilter(NamedTuple):
+    """Which lines a reader wants. None and False mean: all.
+
+    Attributes:
+        errors: Only what was printed on stderr and sentences that tell of a failure.
+    """
+
+    version: int | None = None
+    source: Source | None = None
+    errors: bool = False
+
+    def admits(self, block: LogBlock) -> bool:
+        """Whether the reader wants this block's lines."""
+        if self.version is not None and block.version != self.version:
+            return False
+        if self.source is not None and block.source is not self.source:
+            return False
+        return block.error or not self.errors
+
+
+#: Every line.
+EVERYTHING = LogFilter()

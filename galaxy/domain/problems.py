@@ -49,8 +49,8 @@ class Problem:
 class Problems:
     """Gathers the problems of several checks, so that all are told at once.
 
-    `with problems.gathered(): name = parse_app_name(app)` goes on after a refusal. Once `refuse` has returned,
-    the names of all such blocks are bound.
+    `with problems.gathered(): name = parse_app_name(app)` goes on after a refusal. Once `refuse` returned, the
+    names of all such blocks are bound.
     """
 
     def __init__(self) -> None:

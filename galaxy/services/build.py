@@ -26,6 +26,7 @@ from galaxy.domain.errors import (
 from galaxy.domain.image_config import differences, oci_labels, with_labels
 from galaxy.domain.image_reference import ImageReference
 from galaxy.domain.models import MAX_ATTEMPTS, Attempt, BuiltImage, Failure, NotClaimed, VersionRef
+from galaxy.domain.redaction import Redactor
 from galaxy.domain.states import Step
 from galaxy.services.lease import HeldLease, abandoned
 from galaxy.services.recorder import StepRecorder
@@ -34,11 +35,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from galaxy.adapters.engine import BuildContainer, Engine, Image
-    from galaxy.adapters.log_stream import LogStream
     from galaxy.adapters.log_writer import LogWriter
     from galaxy.adapters.queue import TaskQueue
     from galaxy.adapters.registry import Registry
     from galaxy.adapters.store import RedisStore
+    from galaxy.services.logbook import Logbook
     from galaxy.settings import Settings
 
 logger = structlog.get_logger(__name__)
@@ -65,7 +66,7 @@ class BuildStage:
         queue: TaskQueue,
         engine: Engine,
         registry: Registry,
-        logs: LogStream,
+        logs: Logbook,
         settings: Settings,
     ) -> None:
         self._store = store
@@ -80,6 +81,7 @@ class BuildStage:
         """Claims the version's next attempt and builds it, or finds that there is nothing to do.
 
         Args:
+            ref: Names the version.
             on_step: Called at the beginning of each step.
 
         Raises:
@@ -94,11 +96,10 @@ class BuildStage:
             try:
                 with self._lease(attempt) as lease:
                     built = self._build(attempt, log, record, lease.check)
-                if lost_to := self._store.finish(attempt, built, record.timings):
-                    raise abandoned(attempt, lost_to)
+                self._finish(attempt, built, record)
             except Abandoned as error:
                 return _gave_up(attempt, log, error)
-            except Exception as error:  # noqa: BLE001 - the specification: any error is retried
+            except Exception as error:  # the specification: any error is retried
                 raise self._failed(attempt, log, record, error) from error
             log.say(f"Version {attempt.version} is built: {built.image}, digest {built.image_digest}.")
         with suppress(QueueError):  # the reconciler makes up for it
@@ -122,7 +123,9 @@ class BuildStage:
             command = self._verified_command(base, base_image, log)
 
         with (
-            self._engine.build_container(base_image, name=self._container_name(attempt), command=command) as box,
+            self._engine.build_container(
+                base_image, name=self._container_name(attempt), command=command
+            ) as box,
             self._kept_only_if_pushed() as committed,
         ):
             with record(Step.SETUP):
@@ -159,6 +162,10 @@ class BuildStage:
             claimed = self._store.claim(ref)
         return claimed
 
+    def _finish(self, attempt: Attempt, built: BuiltImage, record: StepRecorder) -> None:
+        if lost_to := self._store.finish(attempt, built, record.timings):
+            raise abandoned(attempt, lost_to)
+
     def _verified_command(self, base: ImageReference, image: Image, log: LogWriter) -> tuple[str, ...]:
         """The build container's command. An image's id is a hash, so what was found out about it stays true."""
         if image.id not in self._commands:
@@ -170,7 +177,9 @@ class BuildStage:
                 )
             self._commands[image.id] = bash_command(script) + _RUN_SETUP
         for volume in declared_volumes(image.config):
-            log.say(f"The base image declares VOLUME {volume}: what {SETUP_SCRIPT} writes there is not saved.")
+            log.say(
+                f"The base image declares VOLUME {volume}: what {SETUP_SCRIPT} writes there is not saved."
+            )
         return self._commands[image.id]
 
     @contextmanager
@@ -185,12 +194,15 @@ class BuildStage:
                     self._engine.remove_image(image_id)
             raise
 
-    def _failed(self, attempt: Attempt, log: LogWriter, record: StepRecorder, error: Exception) -> GalaxyError:
+    def _failed(
+        self, attempt: Attempt, log: LogWriter, record: StepRecorder, error: Exception
+    ) -> GalaxyError:
         """Records a failed attempt and tells the log; returns what the task raises."""
         expected = isinstance(error, GalaxyError)
         if not expected:
-            logger.exception("build.unexpected_error")
-        reason = log.redacted(str(error) if expected else f"Unexpected {type(error).__name__}: {error}")
+            logger.error("build.unexpected_error", exc_info=error)
+        reason = str(error) if expected else f"Unexpected {type(error).__name__}: {error}"
+        reason = _redactor(attempt).redact_text(reason)
         outcome = self._store.fail(attempt, reason, retry_in_s=self._backoff_s(attempt), steps=record.timings)
         if not isinstance(outcome, Failure):
             log.abandon()
@@ -200,7 +212,7 @@ class BuildStage:
     def _backoff_s(self, attempt: Attempt) -> float:
         """Exponential, with jitter over its upper half so that a fleet does not come back all at once."""
         settings = self._settings
-        longest = min(settings.retry_backoff_max_s, settings.retry_backoff_s * 2 ** (attempt.number - 1))
+        longest = min(settings.retry_backoff_max_s, settings.retry_backoff_s * 2.0 ** (attempt.number - 1))
         return longest * random.uniform(0.5, 1)  # noqa: S311 - no secret depends on it
 
     def _container_name(self, attempt: Attempt) -> str:
@@ -208,8 +220,7 @@ class BuildStage:
         return f"{self._settings.name}-build-{attempt.app}-v{attempt.version}-{attempt.token}"
 
     def _writer(self, attempt: Attempt) -> LogWriter:
-        secrets = [secret.get_secret_value() for secret in (attempt.bundle_url, *attempt.secrets)]
-        return self._logs.writer(attempt.app, attempt.version, attempt.number, secrets)
+        return self._logs.writer(attempt.ref, attempt.number, _redactor(attempt))
 
     def _lease(self, attempt: Attempt) -> HeldLease:
         lease_s = self._settings.lease_s
@@ -222,10 +233,16 @@ class BuildStage:
         )
 
 
+def _redactor(attempt: Attempt) -> Redactor:
+    return Redactor(secret.get_secret_value() for secret in (attempt.bundle_url, *attempt.secrets))
+
+
 LOST_WORKER: Final = "The worker that ran this attempt was lost."
 
 
-def tell_failure(log: LogWriter, ref: VersionRef, outcome: Failure, reason: str) -> AttemptFailed | BuildFailed:
+def tell_failure(
+    log: LogWriter, ref: VersionRef, outcome: Failure, reason: str
+) -> AttemptFailed | BuildFailed:
     """Tells the app's log that an attempt failed and what comes next; returns the same as an error."""
     failed = f"Attempt {outcome.attempt} of {MAX_ATTEMPTS} failed: {reason}"
     where = f"Its log: galaxy logs {ref.app} --version {ref.number}"
@@ -238,7 +255,9 @@ def tell_failure(log: LogWriter, ref: VersionRef, outcome: Failure, reason: str)
         )
         return BuildFailed(f"The build of {ref} has failed for good. {failed}", where)
     log.say(f"The next attempt starts in {outcome.retry_in_s:.0f} s.")
-    error = AttemptFailed(f"Building {ref}: {failed} The next attempt is due in {outcome.retry_in_s:.0f} s.", where)
+    error = AttemptFailed(
+        f"Building {ref}: {failed} The next attempt is due in {outcome.retry_in_s:.0f} s.", where
+    )
     error.retry_in_s = outcome.retry_in_s
     return error
 

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from galaxy.domain.redaction import Redactor
 from galaxy.domain.states import VersionState
 from galaxy.services.build import LOST_WORKER, tell_failure
 
 if TYPE_CHECKING:
-    from galaxy.adapters.log_stream import LogStream
     from galaxy.adapters.queue import TaskQueue
     from galaxy.adapters.store import Due, RedisStore
     from galaxy.domain.models import VersionRef
+    from galaxy.services.logbook import Logbook
 
 logger = structlog.get_logger(__name__)
 
@@ -21,7 +22,7 @@ logger = structlog.get_logger(__name__)
 class Reconciler:
     """Ends attempts whose lease ran out, and enqueues again what waits unclaimed. Looks only at what is due."""
 
-    def __init__(self, store: RedisStore, queue: TaskQueue, logs: LogStream, *, page: int = 100) -> None:
+    def __init__(self, store: RedisStore, queue: TaskQueue, logs: Logbook, *, page: int = 100) -> None:
         self._store = store
         self._queue = queue
         self._logs = logs
@@ -52,7 +53,7 @@ class Reconciler:
         if outcome is None:
             return
         logger.warning("attempt.lost", app=ref.app, version=ref.number, attempt=outcome.attempt)
-        with self._logs.writer(ref.app, ref.number, outcome.attempt, secrets=()) as log:
+        with self._logs.writer(ref, outcome.attempt, Redactor(())) as log:
             tell_failure(log, ref, outcome, LOST_WORKER)
         if outcome.retry_in_s is not None:
             self._queue.build(ref, retries=outcome.attempt)

@@ -13,10 +13,10 @@ from galaxy.domain.errors import GalaxyError
 from galaxy.domain.models import Frozen, NewVersion, VersionRef
 
 if TYPE_CHECKING:
-    from galaxy.adapters.log_stream import LogStream
     from galaxy.adapters.queue import TaskQueue
     from galaxy.adapters.store import RedisStore
-    from galaxy.domain.deploy_request import DeployRules
+    from galaxy.domain.app_settings import DeployRules
+    from galaxy.services.logbook import Logbook
 
 logger = structlog.get_logger(__name__)
 
@@ -41,7 +41,7 @@ class Releases:
     """Makes versions of apps."""
 
     def __init__(
-        self, store: RedisStore, queue: TaskQueue, logs: LogStream, rules: DeployRules, *, retention_s: int
+        self, store: RedisStore, queue: TaskQueue, logs: Logbook, rules: DeployRules, *, retention_s: int
     ) -> None:
         self._store = store
         self._queue = queue
@@ -85,7 +85,7 @@ class Releases:
             NewVersion(
                 app=request.app,
                 bundle_url=SecretStr(request.bundle_url),
-                settings=SecretStr(request.settings.document),
+                settings=SecretStr(request.settings.text),
                 env={name: SecretStr(value) for name, value in request.settings.env.items()},
                 base_image=str(request.settings.base_image),
                 deployed_by=request.deployed_by,
@@ -114,7 +114,7 @@ class Releases:
             *(f"Version {number} is superseded by version {ref.number}." for number in superseded),
         ]
         try:
-            self._logs.say(ref.app, *sentences, version=ref.number)
+            self._logs.say(ref, *sentences)
             self._queue.build(ref)
         except GalaxyError as error:
             logger.warning("deploy.not_announced", app=ref.app, version=ref.number, error=str(error))

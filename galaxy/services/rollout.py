@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 from galaxy.domain.states import VersionState
 
 if TYPE_CHECKING:
-    from galaxy.adapters.log_stream import LogStream
     from galaxy.adapters.store import RedisStore
     from galaxy.domain.models import VersionRef
+    from galaxy.services.logbook import Logbook
 
 
 class Rollout:
     """Makes built versions active. Containers are not replaced yet: that goes between the two moves below."""
 
-    def __init__(self, store: RedisStore, logs: LogStream) -> None:
+    def __init__(self, store: RedisStore, logs: Logbook) -> None:
         self._store = store
         self._logs = logs
 
@@ -31,5 +31,5 @@ class Rollout:
             sentence = f"Version {ref.number} is active now; version {activation.previous} is retired."
         else:
             sentence = f"Version {ref.number} is active now."
-        self._logs.say(ref.app, sentence, version=ref.number)
+        self._logs.say(ref, sentence)
         return sentence

@@ -1,0 +1,190 @@
+"""Takes lines without delay and delivers them to a log in batches, through outages of Redis."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from threading import Condition, Thread
+from typing import TYPE_CHECKING, Final
+from uuid import uuid4
+
+from galaxy.adapters.log_entry import ENTRY_OVERHEAD_BYTES
+from galaxy.adapters.log_stream import Batch
+from galaxy.domain.errors import StoreError
+
+if TYPE_CHECKING:
+    from galaxy.adapters.log_stream import LogStream
+    from galaxy.domain.log import LogBlock
+
+#: A line waits no longer than this for others to share a round trip with; the first one after a pause does not.
+FLUSH_AFTER_S: Final = 0.05
+
+#: This much is sent without waiting, and is the size of an entry.
+FLUSH_BYTES: Final = 64 * 1024
+
+#: Sent in one round trip at most. Redis serves nobody else while it stores a batch.
+_BATCH_BYTES: Final = 1024 * 1024
+
+#: Waits in memory at most; then whoever prints has to wait, and with it the build container.
+_BUFFER_BYTES: Final = 4 * 1024 * 1024
+
+_FIRST_PAUSE_S: Final = 0.05
+_LONGEST_PAUSE_S: Final = 1.0
+
+
+class _Draft:
+    """A block that can still grow."""
+
+    __slots__ = ("_head", "_parts", "size")
+
+    def __init__(self, head: LogBlock, text: bytes) -> None:
+        self._head = head
+        self._parts = [text]
+        self.size = len(text)
+
+    def grows_by(self, head: LogBlock, text: bytes) -> bool:
+        """Takes more lines of the same kind and time, if they fit."""
+        late = head.at_ms - self._head.at_ms > FLUSH_AFTER_S * 1000
+        if late or head._replace(at_ms=self._head.at_ms) != self._head or head.continued:
+            return False
+        if self.size + len(text) >= FLUSH_BYTES:
+            return False
+        self._parts.append(text)
+        self.size += len(text) + 1
+        return True
+
+    def block(self) -> LogBlock:
+        """Bytes that are no UTF-8 become `\\xNN` here."""
+        return self._head._replace(text=b"\n".join(self._parts).decode(errors="backslashreplace"))
+
+
+class LogSender:
+    """Delivers the blocks of one writer, in order and once, from a thread of its own.
+
+    Args:
+        patience_s: How long Redis may be away before what waits is given up.
+    """
+
+    def __init__(self, log: LogStream, app: str, *, patience_s: float) -> None:
+        self._log = log
+        self._app = app
+        self._patience_s = patience_s
+        self._writer = uuid4().hex
+        self._batches = 0
+        self._drafts: deque[_Draft] = deque()
+        self._size = 0
+        self._closing = False
+        self._abandoned = False
+        self._failure: StoreError | None = None
+        self._changed = Condition()
+        self._thread = Thread(target=self._run, name=f"log of {app}", daemon=True)
+        self._thread.start()
+
+    def put(self, head: LogBlock, text: bytes) -> None:
+        r"""Takes lines with `\n` between them. Waits while too much is undelivered; does nothing once abandoned.
+
+        Args:
+            head: Everything about the lines but their text.
+            text: Not necessarily UTF-8.
+
+        Raises:
+            StoreError: Redis was away for longer than `patience_s`.
+        """
+        with self._changed:
+            while self._size >= _BUFFER_BYTES and not self._over:
+                self._changed.wait()
+            if self._failure:
+                raise self._failure
+            if self._abandoned:
+                return
+            if self._closing:
+                raise ValueError("The log writer is closed.")
+            before = self._size
+            if self._drafts and self._drafts[-1].grows_by(head, text):
+                self._size += len(text) + 1
+            else:
+                self._drafts.append(_Draft(head, text))
+                self._size += len(text) + ENTRY_OVERHEAD_BYTES
+            if not before or before < FLUSH_BYTES <= self._size:
+                self._changed.notify_all()
+
+    def close(self) -> None:
+        """Delivers what is left and ends the thread.
+
+        Raises:
+            StoreError: It could not be delivered within `patience_s`.
+        """
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self._thread.join(self._patience_s)
+        if self._thread.is_alive():
+            self._fail(StoreError(f"The end of the log of {self._app} could not be written in time."))
+        if self._failure:
+            raise self._failure
+
+    def abandon(self) -> None:
+        """Throws away what is undelivered. A batch that is on its way may still arrive; none is begun."""
+        with self._changed:
+            self._abandoned = True
+            self._forget()
+
+    @property
+    def _over(self) -> bool:
+        return self._abandoned or self._failure is not None
+
+    def _forget(self) -> None:
+        self._drafts.clear()
+        self._size = 0
+        self._changed.notify_all()
+
+    def _fail(self, error: StoreError) -> None:
+        with self._changed:
+            self._failure = self._failure or error
+            self._forget()
+
+    def _run(self) -> None:
+        try:
+            while blocks := self._next_batch():
+                self._deliver(blocks)
+        except BaseException as error:
+            # whoever prints would wait for ever
+            self._fail(StoreError(f"The log of {self._app} can't be written: {error}."))
+            raise
+
+    def _next_batch(self) -> list[LogBlock]:
+        """Waits for something to send; nothing when there is no more to come."""
+        sent_at = time.monotonic()
+        with self._changed:
+            self._changed.wait_for(lambda: self._drafts or self._closing or self._over)
+            pause = sent_at + FLUSH_AFTER_S - time.monotonic()
+            self._changed.wait_for(
+                lambda: self._size >= FLUSH_BYTES or self._closing or self._over, timeout=max(0.0, pause)
+            )
+            taken: list[_Draft] = []
+            size = 0
+            while self._drafts and size < _BATCH_BYTES:
+                draft = self._drafts.popleft()
+                size += draft.size + ENTRY_OVERHEAD_BYTES
+                taken.append(draft)
+            self._size -= size
+            self._changed.notify_all()
+        return [draft.block() for draft in taken]
+
+    def _deliver(self, blocks: list[LogBlock]) -> None:
+        self._batches += 1
+        batch = Batch(self._writer, self._batches)
+        give_up_at = time.monotonic() + self._patience_s
+        pause_s = _FIRST_PAUSE_S
+        while not self._over:
+            try:
+                self._log.append(self._app, blocks, batch)
+            except StoreError as error:
+                if time.monotonic() >= give_up_at:
+                    self._fail(error)
+                    return
+                with self._changed:
+                    self._changed.wait_for(lambda: self._over, timeout=pause_s)
+                pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+            else:
+                return

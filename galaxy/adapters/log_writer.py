@@ -1,0 +1,116 @@
+"""The log as the holder of an attempt writes it."""
+
+from __future__ import annotations
+
+import time
+from threading import Lock
+from typing import TYPE_CHECKING, Final
+
+from galaxy.adapters.log_sender import LogSender
+from galaxy.domain.log import LogBlock, Stream
+from galaxy.domain.output_budget import Output
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import TracebackType
+
+    from galaxy.adapters.log_stream import LogStream
+    from galaxy.domain.output import Lines
+    from galaxy.domain.redaction import Redactor
+
+#: How long Redis may be away before a build is failed because its log can't be written.
+PATIENCE_S: Final = 30.0
+
+
+class LogWriter:
+    """Writes sentences and the build container's output to the log of one attempt, in the order of the calls.
+
+    Everything is redacted. Calls return at once; they wait only while too much is undelivered, and raise
+    `StoreError` when Redis stays away for longer than `patience_s`. May be used from several threads, and as a
+    context manager that closes it.
+
+    Args:
+        max_output_bytes: How much output is kept: all of it below, its beginning and its end above.
+        now_ms: The clock, milliseconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        log: LogStream,
+        *,
+        app: str,
+        version: int,
+        attempt: int,
+        redactor: Redactor,
+        max_output_bytes: int,
+        patience_s: float = PATIENCE_S,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self._redactor = redactor
+        self._max_output_bytes = max_output_bytes
+        self._output = Output(redactor, max_output_bytes)
+        self._now_ms = now_ms
+        sentence = LogBlock(text="", at_ms=0, version=version, attempt=attempt)
+        printed = {stream: sentence._replace(stream=stream) for stream in Stream}
+        printed[Stream.STDERR] = printed[Stream.STDERR]._replace(error=True)
+        self._sentence, self._printed = sentence, printed
+        self._in_order = Lock()
+        self._sender = LogSender(log, app, patience_s=patience_s)
+
+    def say(self, sentence: str, *, error: bool = False) -> None:
+        """Writes what the pipeline has to tell.
+
+        Args:
+            sentence: One or more lines.
+            error: It tells of something that went wrong.
+        """
+        with self._in_order:
+            self._say(sentence, error=error)
+
+    def output(self, stream: Stream, chunk: bytes) -> None:
+        """Writes what the build container printed: any bytes, cut anywhere. Lines appear when they are complete."""
+        with self._in_order:
+            self._write(self._output.feed(stream, chunk))
+
+    def end_output(self) -> None:
+        """Writes what is left of the output: lines without an end, and the end of output that was too much."""
+        with self._in_order:
+            ending = self._output.end()
+            self._write(ending.before)
+            if ending.left_out:
+                self._say(
+                    f"Left out here: {ending.left_out.lines} lines ({ending.left_out.bytes} bytes). Of what an "
+                    f"attempt prints, {self._max_output_bytes} bytes are kept, its beginning and its end."
+                )
+            self._write(ending.after)
+
+    def close(self) -> None:
+        """Writes what is left, and waits until all of it is in the log.
+
+        Raises:
+            StoreError: It could not be written.
+        """
+        self.end_output()
+        self._sender.close()
+
+    def abandon(self) -> None:
+        """Writes nothing any more, for whoever lost its lease. Later calls do nothing."""
+        self._sender.abandon()
+
+    def __enter__(self) -> LogWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _say(self, sentence: str, *, error: bool = False) -> None:
+        text = self._redactor.redact(sentence.rstrip("\n").encode(errors="backslashreplace"))
+        self._sender.put(self._sentence._replace(at_ms=self._now_ms(), error=error), text)
+
+    def _write(self, printed: Iterable[Lines]) -> None:
+        for lines in printed:
+            head = self._printed[lines.stream]
+            head = head._replace(at_ms=self._now_ms(), continued=lines.continued)
+            self._sender.put(head, lines.data)

@@ -1,0 +1,157 @@
+"""How much of an attempt's output is kept: all of it below a limit, its beginning and its end above."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from galaxy.domain.log import Stream
+from galaxy.domain.output import LineAssembler, Lines
+
+if TYPE_CHECKING:
+    from galaxy.domain.redaction import Redactor
+
+_CHUNK_BYTES: Final = 64 * 1024
+
+#: What holding a chunk costs besides its bytes, so that a script that prints single bytes is bounded as well.
+_CHUNK_OVERHEAD_BYTES: Final = 256
+
+
+class LeftOut(NamedTuple):
+    """What was printed between the beginning and the end, and is not kept."""
+
+    lines: int
+    bytes: int
+
+
+class Ending(NamedTuple):
+    """What comes after the output that was given while it was printed.
+
+    Attributes:
+        before: The lines that stand before the gap, if there is one.
+        left_out: How large the gap is; None when everything is kept.
+        after: The lines after the gap.
+    """
+
+    before: list[Lines]
+    left_out: LeftOut | None
+    after: list[Lines]
+
+
+class Output:
+    """The output of one attempt's build container, both streams, from bytes to redacted lines.
+
+    The first three quarters of `max_bytes` are given as they are printed, the last quarter is held until the
+    end. In between, only what is left out is counted: neither memory nor work grows with it.
+
+    Args:
+        max_bytes: Of both streams together, as they are printed.
+    """
+
+    def __init__(self, redactor: Redactor, max_bytes: int) -> None:
+        self._redactor = redactor
+        self._assemblers = {stream: LineAssembler(stream, redactor) for stream in Stream}
+        self._head_left = max_bytes * 3 // 4
+        self._tail = _Tail(max_bytes - self._head_left)
+        self._full = False
+
+    def feed(self, stream: Stream, chunk: bytes) -> list[Lines]:
+        """Takes the next bytes of a stream; gives the lines that are ready."""
+        if self._full:
+            self._tail.add(stream, chunk)
+            return []
+        if len(chunk) <= self._head_left:
+            self._head_left -= len(chunk)
+            return self._assemblers[stream].feed(chunk)
+        self._full = True
+        end = chunk.rfind(b"\n", 0, self._head_left) + 1
+        lines = self._assemblers[stream].feed(chunk[:end])
+        for other, assembler in self._assemblers.items():
+            self._tail.add(other, assembler.take_back())
+        self._tail.add(stream, chunk[end:])
+        return lines
+
+    def end(self) -> Ending:
+        """Gives the rest when both streams are over. Afterwards more may be fed, as far as the limit allows."""
+        kept = self._tail.take(self._redactor.longest)
+        before: list[Lines] = []
+        for stream in kept.torn:
+            before += self._assemblers[stream].break_off()
+        after = [lines for stream, chunk in kept.chunks for lines in self._assemblers[stream].feed(chunk)]
+        for assembler in self._assemblers.values():
+            after += assembler.flush()
+        return Ending(before, kept.left_out, after)
+
+
+class _Kept(NamedTuple):
+    chunks: list[tuple[Stream, bytes]]
+    left_out: LeftOut | None
+    torn: set[Stream]
+
+
+class _Tail:
+    """The last bytes of two interleaved streams, and how much went before them."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._reset()
+
+    def _reset(self) -> None:
+        self._chunks: deque[tuple[Stream, bytearray]] = deque()
+        self._size = 0
+        self._lines_left_out = 0
+        self._bytes_left_out = 0
+        self._torn: set[Stream] = set()
+
+    def add(self, stream: Stream, data: bytes) -> None:
+        for start in range(0, len(data), _CHUNK_BYTES):
+            self._add_chunk(stream, data[start : start + _CHUNK_BYTES])
+            while self._size > self._max_bytes:
+                self._drop_oldest()
+
+    def take(self, longest_secret: int) -> _Kept:
+        """Empties the tail. Where bytes are missing before it, it begins with a whole line or after a secret."""
+        if self._torn:
+            self._drop_torn_lines(longest_secret)
+        chunks = [(stream, bytes(chunk)) for stream, chunk in self._chunks]
+        left_out = LeftOut(self._lines_left_out, self._bytes_left_out) if self._torn else None
+        kept = _Kept(chunks, left_out, self._torn)
+        self._reset()
+        return kept
+
+    def _add_chunk(self, stream: Stream, data: bytes) -> None:
+        if self._chunks:
+            newest_stream, newest = self._chunks[-1]
+            if newest_stream is stream and len(newest) + len(data) <= _CHUNK_BYTES:
+                newest += data
+                self._size += len(data)
+                return
+        self._chunks.append((stream, bytearray(data)))
+        self._size += len(data) + _CHUNK_OVERHEAD_BYTES
+
+    def _drop_oldest(self) -> None:
+        stream, chunk = self._chunks.popleft()
+        self._size -= len(chunk) + _CHUNK_OVERHEAD_BYTES
+        self._torn.add(stream)
+        self._count(chunk)
+
+    def _count(self, dropped: bytearray) -> None:
+        self._lines_left_out += dropped.count(b"\n")
+        self._bytes_left_out += len(dropped)
+
+    def _drop_torn_lines(self, longest_secret: int) -> None:
+        """Drops the rest of a line whose beginning is missing: it may begin inside a secret.
+
+        Of a line without an end, at least the length of the longest secret goes.
+        """
+        dropped = dict.fromkeys(self._torn, 0)
+        for stream, chunk in self._chunks:
+            if stream not in dropped:
+                continue
+            line_end = chunk.find(b"\n") + 1
+            end = line_end or len(chunk)
+            dropped[stream] += end
+            self._count(chunk[:end])
+            del chunk[:end]
+            if line_end or dropped[stream] >= longest_secret:
+                del dropped[stream]

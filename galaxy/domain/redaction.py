@@ -1,0 +1,183 @@
+"""Secrets in what a build prints are replaced before anything is kept."""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64encode
+from typing import TYPE_CHECKING, Final, NamedTuple
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+#: Shorter values are left alone: replacing every `1` or `no` would make a log unreadable and hide nothing.
+MIN_SECRET_LENGTH: Final = 4
+
+MASK: Final = b"[redacted]"
+
+#: A part of a URL counts as a secret of its own from this length on: a token, hardly a word of a path.
+_TOKEN_LENGTH: Final = 20
+_QUERY_VALUE_LENGTH: Final = 8
+
+_LINE_END: Final = re.compile(r"[\r\n]+")
+
+#: UTF-8 characters have at most this many bytes.
+_MAX_CHARACTER_BYTES: Final = 4
+
+
+class OpenLine(NamedTuple):
+    """The beginning of a line whose end is not known yet.
+
+    Attributes:
+        passed: What may be shown now, redacted.
+        rest: What has to wait, because a secret may begin in it.
+        covered: How many bytes at the start of `rest` belong to a secret that `passed` has already masked.
+    """
+
+    passed: bytes
+    rest: bytes
+    covered: int
+
+
+class Redactor:
+    """Replaces secrets and the forms in which programs print them by `[redacted]`.
+
+    Works on whole lines of UTF-8 bytes. Overlapping secrets are masked together. Values shorter than
+    `MIN_SECRET_LENGTH` characters are not redacted.
+
+    Args:
+        secrets: The bundle URL and the values of the settings' `env`. Each line of a value with several
+            lines counts as a secret; of a URL also its percent-encoded and -decoded form, the form without its
+            scheme, its login and password, its query and long values in it, and long parts of its path.
+    """
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        forms = {form for secret in secrets for form in _forms(secret)}
+        self._forms = sorted((form.encode(errors="replace") for form in forms), key=len, reverse=True)
+        # a form that contains another one is found by looking for that other one
+        self._needles = [form for form in self._forms if not _contains_another(form, self._forms)]
+        self.longest = len(self._forms[0]) if self._forms else 0
+
+    def redact(self, data: bytes, covered: int = 0) -> bytes:
+        """Masks all secrets in whole lines.
+
+        Args:
+            data: Lines; the first one may be the end of an open line.
+            covered: Of that open line, see `OpenLine`.
+        """
+        if not covered and not self._found_in(data):
+            return data
+        return _masked(data, self._spans(data, covered), len(data), covered)
+
+    def redact_text(self, text: str) -> str:
+        """Masks all secrets in a sentence."""
+        return self.redact(text.encode(errors="backslashreplace")).decode()
+
+    def redact_open(self, data: bytes, covered: int = 0) -> OpenLine:
+        """Masks what is certain in the beginning of a line; a secret or character cut off at its end waits."""
+        cut = _character_start(data, len(data) - max(self.longest, _MAX_CHARACTER_BYTES) + 1)
+        if cut <= 0:
+            return OpenLine(b"", data, covered)
+        if not covered and not self._found_in(data):
+            return OpenLine(data[:cut], data[cut:], 0)
+        spans = self._spans(data, covered)
+        reaches = max((end for start, end in spans if start < cut), default=0)
+        return OpenLine(_masked(data, spans, cut, covered), data[cut:], max(0, reaches - cut))
+
+    def _found_in(self, data: bytes) -> bool:
+        for needle in self._needles:  # noqa: SIM110 - any() costs as much as the searches
+            if needle in data:
+                return True
+        return False
+
+    def _spans(self, data: bytes, covered: int) -> list[tuple[int, int]]:
+        """Where secrets are: [start, end), in order, without overlaps."""
+        found = [(0, covered)] if covered else []
+        for form in self._forms:
+            start = data.find(form)
+            while start >= 0:
+                found.append((start, start + len(form)))
+                start = data.find(form, start + 1)
+        merged: list[tuple[int, int]] = []
+        for start, end in sorted(found):
+            if merged and start < merged[-1][1]:
+                merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+            else:
+                merged.append((start, end))
+        return merged
+
+
+def _masked(data: bytes, spans: list[tuple[int, int]], cut: int, covered: int) -> bytes:
+    """`data[:cut]` with a mask for each span that begins there; that of the covered one was passed on before."""
+    parts = []
+    at = 0
+    for start, end in spans:
+        if start >= cut:
+            break
+        parts.append(data[at:start])
+        if start or not covered:
+            parts.append(MASK)
+        at = end
+    parts.append(data[at:cut])
+    return b"".join(parts)
+
+
+def _character_start(data: bytes, at: int) -> int:
+    """The nearest place at or before `at` that is not inside a UTF-8 character."""
+    for back in range(min(_MAX_CHARACTER_BYTES, at)):
+        if data[at - back] & 0xC0 != 0x80:  # noqa: PLR2004 - 10xxxxxx is a continuation byte
+            return at - back
+    return at
+
+
+def _contains_another(form: bytes, forms: list[bytes]) -> bool:
+    return any(other != form and other in form for other in forms)
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """All spellings that are looked for; none is shorter than `MIN_SECRET_LENGTH` or holds a line end."""
+    for value in {secret.strip(), *(line.strip() for line in _LINE_END.split(secret))}:
+        if len(value) < MIN_SECRET_LENGTH:
+            continue
+        for form in (*_spellings(value), *_parts_of_url(value)):
+            yield from (line for line in _LINE_END.split(form) if len(line) >= MIN_SECRET_LENGTH)
+
+
+def _spellings(value: str) -> Iterator[str]:
+    """A value as it is, and as URLs, JSON, XML and `set -x` spell it."""
+    yield value
+    yield quote(value, safe="")
+    yield quote(value)
+    yield quote_plus(value)
+    yield json.dumps(value)[1:-1]
+    yield json.dumps(value, ensure_ascii=False)[1:-1]
+    yield value.replace("&", "&amp;")
+    yield value.replace("'", "'\\''")
+
+
+def _parts_of_url(value: str) -> Iterator[str]:
+    """Of a URL: its other spellings, and the parts that programs print by themselves."""
+    if "://" not in value:
+        return
+    yield unquote(value)
+    try:
+        url = urlsplit(value)
+    except ValueError:
+        return
+    yield value.partition("://")[2]
+    login, at, _ = url.netloc.rpartition("@")
+    if at:
+        yield from (login, unquote(login), b64encode(unquote(login).encode()).decode())
+        yield value.replace(f"{login}@", "", 1)
+        yield value.partition("://")[2].replace(f"{login}@", "", 1)
+        password = login.split(":", 1)[-1]
+        yield from (password, unquote(password))
+    if url.query:
+        yield from (url.query, unquote(url.query), url.query.replace("&", "&amp;"))
+    for _, found in parse_qsl(url.query):
+        if len(found) >= _QUERY_VALUE_LENGTH:
+            yield from (found, quote(found, safe=""))
+    for segment in url.path.split("/"):
+        if len(segment) >= _TOKEN_LENGTH:
+            yield from (segment, unquote(segment))
