@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from galaxy.adapters.log_stream import LogStream
     from galaxy.domain.log import LogBlock
 
-#: A line waits no longer than this for others to share a round trip with; the first one after a pause does not.
+#: A line waits no longer than this for others to share a round trip; the first one after a pause does not.
 FLUSH_AFTER_S: Final = 0.05
 
 #: This much is sent without waiting, and is the size of an entry.
@@ -54,7 +54,7 @@ class _Draft:
         return True
 
     def block(self) -> LogBlock:
-        """Bytes that are no UTF-8 become `\\xNN` here."""
+        r"""Bytes that are no UTF-8 become `\xNN` here."""
         return self._head._replace(text=b"\n".join(self._parts).decode(errors="backslashreplace"))
 
 
@@ -81,7 +81,7 @@ class LogSender:
         self._thread.start()
 
     def put(self, head: LogBlock, text: bytes) -> None:
-        r"""Takes lines with `\n` between them. Waits while too much is undelivered; does nothing once abandoned.
+        r"""Takes lines with `\n` between them. Waits while too much is undelivered; nothing, once abandoned.
 
         Args:
             head: Everything about the lines but their text.

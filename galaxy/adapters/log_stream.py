@@ -59,8 +59,9 @@ class LogStream:
     """Writes and reads the logs of all apps. All methods raise `StoreError` when Redis can't do its part.
 
     Args:
-        redis: Client of the logs' database, with or without `decode_responses`. Its `socket_timeout` has to be
-            longer than the `block_ms` given to `follow`.
+        redis: Client of the logs' database, with or without `decode_responses`. Its `socket_timeout` has to
+            be longer than the `block_ms` given to `follow`.
+        keys: Names of the keys.
         retention_s: How long lines are kept.
         max_bytes: Size of an app's log, text and what its entries take besides; the oldest lines go first.
     """
@@ -75,8 +76,7 @@ class LogStream:
     def append(self, app: str, blocks: Sequence[LogBlock], batch: Batch | None = None) -> str:
         """Appends blocks in one atomic round trip and trims the log.
 
-        Args:
-            batch: Makes a repetition after an unknown outcome harmless.
+        A batch that is appended again, because nobody knew whether it arrived, changes nothing.
 
         Returns:
             The cursor after the newest entry.
@@ -98,8 +98,7 @@ class LogStream:
     def read(self, app: str, after: str = START, limit: int = 1000, only: LogFilter = EVERYTHING) -> LogPage:
         """Reads on after a cursor. No lines and the same cursor: that was the end, for now.
 
-        Args:
-            limit: Reading stops with the entry that reaches this number of lines, so there can be more.
+        Reading stops with the entry that reaches `limit` lines, so there can be more.
         """
         lines: list[LogLine] = []
         cursor = after
@@ -129,8 +128,7 @@ class LogStream:
     ) -> LogPage:
         """The last `count` lines that the filter admits, found by reading backwards.
 
-        Args:
-            since_ms: Looks no further back than this time, in milliseconds since the epoch.
+        Looks no further back than `since_ms`, in milliseconds since the epoch.
         """
         found: list[list[LogLine]] = []
         missing = count
@@ -198,7 +196,7 @@ class LogStream:
 
 def _entries(reply: object) -> list[_Entry]:
     pairs = cast("Sequence[tuple[str | bytes, dict[str | bytes, str | bytes]]]", reply)
-    return [_Entry(_text(entry_id), from_fields(fields)) for entry_id, fields in pairs if fields]
+    return [_Entry(_text(entry_id), from_fields(fields)) for entry_id, fields in pairs]
 
 
 def _entries_of_stream(reply: Any) -> list[_Entry]:  # noqa: ANN401 - a list or, in RESP3, a mapping

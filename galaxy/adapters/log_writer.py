@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import time
 from threading import Lock
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
+
+import structlog
 
 from galaxy.adapters.log_sender import LogSender
+from galaxy.domain.errors import StoreError
 from galaxy.domain.log import LogBlock, Stream
 from galaxy.domain.output_budget import Output
 
@@ -18,23 +21,31 @@ if TYPE_CHECKING:
     from galaxy.domain.output import Lines
     from galaxy.domain.redaction import Redactor
 
+logger: structlog.stdlib.BoundLogger = structlog.get_logger()
+
 #: How long Redis may be away before a build is failed because its log can't be written.
 PATIENCE_S: Final = 30.0
 
 
 class LogWriter:
-    """Writes sentences and the build container's output to the log of one attempt, in the order of the calls.
+    """Writes sentences and the build container's output to the log of one attempt, in order.
 
     Everything is redacted. Calls return at once; they wait only while too much is undelivered, and raise
     `StoreError` when Redis stays away for longer than `patience_s`. May be used from several threads, and as a
     context manager that closes it.
 
     Args:
+        log: Where to.
+        app: Whose log.
+        version: Its version that is built.
+        attempt: From 1.
+        redactor: Knows the secrets of the version.
+        patience_s: How long Redis may be away.
         max_output_bytes: How much output is kept: all of it below, its beginning and its end above.
         now_ms: The clock, milliseconds since the epoch.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - they say whose log it is and how much may be in it
         self,
         log: LogStream,
         *,
@@ -68,12 +79,12 @@ class LogWriter:
             self._say(sentence, error=error)
 
     def output(self, stream: Stream, chunk: bytes) -> None:
-        """Writes what the build container printed: any bytes, cut anywhere. Lines appear when they are complete."""
+        """Writes what the build container printed: any bytes, cut anywhere. A line appears when it ends."""
         with self._in_order:
             self._write(self._output.feed(stream, chunk))
 
     def end_output(self) -> None:
-        """Writes what is left of the output: lines without an end, and the end of output that was too much."""
+        """Writes what is left of the output: lines without an end, the end of output that was too much."""
         with self._in_order:
             ending = self._output.end()
             self._write(ending.before)
@@ -97,13 +108,19 @@ class LogWriter:
         """Writes nothing any more, for whoever lost its lease. Later calls do nothing."""
         self._sender.abandon()
 
-    def __enter__(self) -> LogWriter:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        if error is None:
+            self.close()
+            return
+        try:
+            self.close()
+        except StoreError as failure:  # why the block ended matters more
+            logger.warning("log.not_written", error=str(failure))
 
     def _say(self, sentence: str, *, error: bool = False) -> None:
         text = self._redactor.redact(sentence.rstrip("\n").encode(errors="backslashreplace"))

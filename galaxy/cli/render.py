@@ -1,4 +1,4 @@
-"""How log lines look: on a terminal, as plain text, as NDJSON. Imports nothing heavy, for the start of the CLI."""
+"""How log lines look: on a terminal, as plain text, as NDJSON. Light to import, as all of the CLI."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _MARKER_WIDTH: Final = 14
 
 
 def renderer(out: TextIO, environ: Mapping[str, str], *, as_json: bool = False) -> Callable[[LogLine], str]:
-    """The form that suits what the lines are written to: NDJSON if asked for, coloured only on a terminal."""
+    """The form that suits what the lines are written to: NDJSON if asked for, colour on terminals."""
     if as_json:
         return ndjson
     return coloured if wants_colour(out, environ) else plain

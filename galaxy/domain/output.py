@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from galaxy.domain.log import Stream
     from galaxy.domain.redaction import Redactor
 
-#: Longer lines are passed on in pieces of about this size, which bounds what is held of a line without an end.
+#: Longer lines are passed on in pieces of this size, which bounds what is held of a line without an end.
 MAX_PIECE_BYTES: Final = 64 * 1024
 
 _CR_BEFORE_LF: Final = re.compile(rb"\r+\n")
@@ -48,7 +48,7 @@ class LineAssembler:
         self._begin_line()
 
     def feed(self, chunk: bytes) -> list[Lines]:
-        """Takes the next bytes; gives the lines that are complete now, and pieces of a line that is too long."""
+        """Takes the next bytes; gives the lines that are complete now, and pieces of one that is too long."""
         if self._held_cr:
             chunk = b"\r" + chunk
         # CRs at the end wait: an LF may follow, and then they are one line end

@@ -72,7 +72,7 @@ class Output:
         return lines
 
     def end(self) -> Ending:
-        """Gives the rest when both streams are over. Afterwards more may be fed, as far as the limit allows."""
+        """Gives the rest when both streams are over. More may be fed afterwards, within the limit."""
         kept = self._tail.take(self._redactor.longest)
         before: list[Lines] = []
         for stream in kept.torn:
@@ -110,7 +110,7 @@ class _Tail:
                 self._drop_oldest()
 
     def take(self, longest_secret: int) -> _Kept:
-        """Empties the tail. Where bytes are missing before it, it begins with a whole line or after a secret."""
+        """Empties the tail. Where bytes are missing before it, no part of a secret is at its start."""
         if self._torn:
             self._drop_torn_lines(longest_secret)
         chunks = [(stream, bytes(chunk)) for stream, chunk in self._chunks]

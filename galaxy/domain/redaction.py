@@ -48,7 +48,7 @@ class Redactor:
 
     Args:
         secrets: The bundle URL and the values of the settings' `env`. Each line of a value with several
-            lines counts as a secret; of a URL also its percent-encoded and -decoded form, the form without its
+            lines counts as a secret; of a URL also its percent-encoded and -decoded form, the one without its
             scheme, its login and password, its query and long values in it, and long parts of its path.
     """
 
@@ -75,7 +75,7 @@ class Redactor:
         return self.redact(text.encode(errors="backslashreplace")).decode()
 
     def redact_open(self, data: bytes, covered: int = 0) -> OpenLine:
-        """Masks what is certain in the beginning of a line; a secret or character cut off at its end waits."""
+        """Masks what is certain in the beginning of a line; a secret or character cut off there waits."""
         cut = _character_start(data, len(data) - max(self.longest, _MAX_CHARACTER_BYTES) + 1)
         if cut <= 0:
             return OpenLine(b"", data, covered)
@@ -109,7 +109,7 @@ class Redactor:
 
 
 def _masked(data: bytes, spans: list[tuple[int, int]], cut: int, covered: int) -> bytes:
-    """`data[:cut]` with a mask for each span that begins there; that of the covered one was passed on before."""
+    """`data[:cut]` with a mask for each span that begins there; the covered one's was passed on before."""
     parts = []
     at = 0
     for start, end in spans:

@@ -1,0 +1,92 @@
+"""Fixtures for all tests: a real Redis of their own, and keys that no other test uses."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+from uuid import uuid4
+
+import pytest
+from redis import Redis
+from redis.exceptions import RedisError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_START_TIMEOUT_S = 10.0
+
+
+def unavailable(what: str) -> NoReturn:
+    """Skips at home; in CI a missing service is a failure."""
+    if os.environ.get("CI"):
+        pytest.fail(f"{what}, and CI may not do without it.")
+    pytest.skip(f"{what}.")
+
+
+class RedisServer:
+    """A redis-server process on a unix socket, without persistence."""
+
+    def __init__(self, folder: Path) -> None:
+        self.socket = folder / "redis.sock"
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self.socket}"
+
+    def start(self) -> None:
+        options = ["--port", "0", "--unixsocket", str(self.socket), "--save", "", "--appendonly", "no"]
+        log = self._folder / "redis.log"
+        self._process = subprocess.Popen(
+            ["redis-server", *options, "--dir", str(self._folder), "--logfile", str(log)]
+        )
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                raise RuntimeError(f"redis-server did not start: {log.read_text()}")
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    @contextmanager
+    def client(self, *, decode_responses: bool = False, db: int = 0) -> Iterator[Redis]:
+        with Redis(unix_socket_path=str(self.socket), decode_responses=decode_responses, db=db) as client:
+            yield client
+
+    def _answers(self) -> bool:
+        try:
+            with self.client() as client:
+                return bool(client.ping())
+        except (RedisError, OSError):
+            return False
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """One server for all tests; they keep apart by `key_prefix`."""
+    if not shutil.which("redis-server"):
+        unavailable("redis-server is not installed")
+    # not pytest's tmp_path: the path of a unix socket may have 107 bytes only
+    with tempfile.TemporaryDirectory(prefix="galaxy-redis-") as folder:
+        server = RedisServer(Path(folder))
+        server.start()
+        yield server
+        server.stop()
+
+
+@pytest.fixture
+def key_prefix() -> str:
+    """First part of the Redis keys of this test."""
+    return f"test-{uuid4().hex}"
