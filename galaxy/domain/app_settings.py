@@ -35,7 +35,15 @@ _SECTION_WORDS: Final = MappingProxyType(
     }
 )
 _BASE_IMAGE_WORDS: Final = MappingProxyType(
-    {"repository": "repository", "repo": "repository", "name": "repository", "tag": "tag", "version": "tag"}
+    {
+        "repository": "repository",
+        "repo": "repository",
+        "image": "repository",
+        "name": "repository",
+        "tag": "tag",
+        "tags": "tag",
+        "version": "tag",
+    }
 )
 #: difflib's ratio: one letter wrong, missing, swapped or too many in a word of eight or more.
 _LIKENESS: Final = 0.87
@@ -103,12 +111,13 @@ class AppSettings:
         Raises:
             InvalidInput: With the JSON path of every mistake.
         """
-        document = parse_document(value, max_bytes=rules.settings_max_bytes)
+        problems = Problems()
+        document = parse_document(value, max_bytes=rules.settings_max_bytes, problems=problems)
         section = document.content.get(rules.section, {})
         if not isinstance(section, dict):
             what = f"must be an object, not {kind(section)}"
-            raise refused(json_path(rules.section), what, "{" + _EXAMPLES["baseImage"] + "}")
-        problems = Problems()
+            problems.add(json_path(rules.section), what, "{" + _EXAMPLES["baseImage"] + "}")
+            section = {}
         _refuse_near_misses(section, rules, problems)
         base_image = rules.default_base_image
         env: dict[str, str] = {}

@@ -56,12 +56,13 @@ class Problems:
     def __init__(self) -> None:
         self._found: list[Problem] = []
 
-    def __bool__(self) -> bool:
-        return bool(self._found)
-
     def add(self, path: str, what: str, example: str) -> None:
         """Note one mistake."""
         self._found.append(Problem(path, what, example))
+
+    def note(self, error: InvalidInput) -> None:
+        """Note the mistakes that an error tells."""
+        self._found.extend(error.problems)
 
     @contextmanager
     def gathered(self) -> Iterator[None]:
@@ -71,7 +72,7 @@ class Problems:
         except InvalidInput as error:
             if not error.problems:
                 raise
-            self._found.extend(error.problems)
+            self.note(error)
 
     def refuse(self) -> None:
         """Raise `InvalidInput` if there is any problem."""

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 #: Nesting that every reader of JSON on the way can follow, far from Python's own limit.
 MAX_DEPTH: Final = 100
+#: Longer settings are not even looked into.
+_MAX_BYTES_READ: Final = 1024 * 1024
 #: A double has at most 309 digits before the point; Python takes quadratic time for more than a few thousand.
 _MAX_DIGITS: Final = 310
 _MAX_NUMBER: Final = 2**1024
@@ -48,24 +50,29 @@ class Document:
     content: dict[str, object] = field(repr=False)
 
 
-def parse_document(value: object, *, max_bytes: int) -> Document:
+def parse_document(value: object, *, max_bytes: int, problems: Problems) -> Document:
     """Read a JSON object from text, UTF-8 bytes, or what a JSON reader made of it.
 
     Args:
         value: Text, bytes or a dict; anything else is refused.
         max_bytes: Most bytes of UTF-8 that the text may take, a byte order mark not counted.
+        problems: Gets every mistake that still leaves something to read, with its JSON path, so that the
+            caller's own mistakes can be told with them.
 
     Raises:
-        InvalidInput: With JSON paths. Repeats keys, never values.
+        InvalidInput: When there is nothing to read. Repeats keys, never values.
     """
     text = _encoded(value, max_bytes) if isinstance(value, dict) else _decoded(value)
     size = len(text.encode())
     if size > max_bytes:
-        raise _too_large(f"{size} bytes", max_bytes)
+        too_large = _too_large(f"{size} bytes", max_bytes)
+        if size > _MAX_BYTES_READ:
+            raise too_large
+        problems.note(too_large)
     content = _loaded(text)
     if not isinstance(content, dict):
         raise refused("$", f"the settings must be a JSON object, not {kind(content)}", _EXAMPLE)
-    _Inspection(max_bytes).of(content)
+    _Inspection(max_bytes, problems).of(content)
     return Document(text, content)
 
 
@@ -92,7 +99,9 @@ def _decoded(value: object) -> str:
 
 
 def _encoded(value: dict[str, object], max_bytes: int) -> str:
-    _Inspection(max_bytes).of(value)
+    problems = Problems()
+    if not _Inspection(max_bytes, problems).of(value):
+        problems.refuse()
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     # half of a surrogate pair has no UTF-8, but an escape
     return text if is_unicode(text) else json.dumps(value, separators=(",", ":"))
@@ -123,23 +132,23 @@ def _too_large(size: str, max_bytes: int) -> InvalidInput:
 class _Inspection:
     """Looks at every value of a document. What is not a tree, or has no end, runs out of budget.
 
-    Args:
-        max_bytes: What the document may weigh: each value 1, each string its length. That is never more than
-            the bytes of its text.
+    The document may weigh `_MAX_BYTES_READ`: each value 1, each string its length. That is never more than the
+    bytes of its text.
     """
 
-    def __init__(self, max_bytes: int) -> None:
-        self._budget = max_bytes
+    def __init__(self, max_bytes: int, problems: Problems) -> None:
+        self._budget = max(max_bytes, _MAX_BYTES_READ)
         self._max_bytes = max_bytes
-        self._problems = Problems()
+        self._problems = problems
         self._too_deep = False
+        self._foreign = False
 
-    def of(self, document: dict[str, object]) -> None:
-        """Raise `InvalidInput` if the document is more than JSON."""
+    def of(self, document: dict[str, object]) -> bool:
+        """Note what is more than JSON, and tell whether the document can be written as text at all."""
         self._visit(document, ())
         if self._too_deep:
             self._problems.add("$", _TOO_DEEP, _EXAMPLE)
-        self._problems.refuse()
+        return not (self._too_deep or self._foreign)
 
     def _visit(self, value: object, steps: tuple[str | int, ...]) -> None:
         self._weigh(1)
@@ -158,6 +167,7 @@ class _Inspection:
                 for index, item in enumerate(value):
                     self._visit(item, (*steps, index))
             case _:
+                self._foreign = True
                 self._problems.add(json_path(*steps), f"is not JSON but {kind(value)}", '"text"')
 
     def _visit_object(self, members: dict[object, object], steps: tuple[str | int, ...]) -> None:
@@ -166,6 +176,7 @@ class _Inspection:
             self._problems.add(json_path(*steps, twice), what, f"one {quoted(twice)} only")
         for key, value in members.items():
             if not isinstance(key, str):
+                self._foreign = True
                 self._problems.add(
                     json_path(*steps), f"has a key that is {kind(key)}, not a string", '{"1": true}'
                 )
