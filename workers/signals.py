@@ -37,7 +37,10 @@ def _configure_logging(loglevel: int | str | None = None, **_: object) -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.dev.ConsoleRenderer(colors=False),
+                # plain, also where rich is installed: rich can show local variables, and they hold secrets
+                structlog.dev.ConsoleRenderer(
+                    colors=False, exception_formatter=structlog.dev.plain_traceback
+                ),
             ],
         )
     )

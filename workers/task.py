@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery import Task
-from celery.exceptions import Retry
 from celery.worker.request import Request
 
 from galaxy.domain.errors import AttemptFailed, BuildFailed
 from galaxy.domain.models import MAX_ATTEMPTS
+
+if TYPE_CHECKING:
+    from celery.exceptions import Retry
 
 
 class RetriedTask(Task):  # type: ignore[type-arg] # Celery's Task is generic in its stubs only
