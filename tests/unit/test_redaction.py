@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import base64
+import json
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from galaxy.domain.redaction import MASK, Redactor
+
+URL = "https://deploy:p%40ss%2Fword@files.example.com/bundles/app.tar.gz?X-Sig=abc%2F0123456789&expires=99999999"
+
+
+def _redacted(text: str, *secrets: str) -> str:
+    return Redactor(secrets).redact_text(text)
+
+
+def test_text_without_a_secret_is_passed_on_as_the_same_object() -> None:
+    data = b"nothing to see here\n" * 1000
+    assert Redactor([URL]).redact(data) is data
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        URL,
+        quote(URL, safe=""),
+        URL.replace("&", "&amp;"),
+        json.dumps({"url": URL}),
+        "https://files.example.com/bundles/app.tar.gz?X-Sig=abc%2F0123456789&expires=99999999",
+        "files.example.com/bundles/app.tar.gz?X-Sig=abc%2F0123456789&expires=99999999",
+        "GET /bundles/app.tar.gz?X-Sig=abc%2F0123456789&expires=99999999",
+        "login deploy:p%40ss%2Fword",
+        "password p%40ss%2Fword",
+        "password p@ss/word",
+        "Authorization: Basic " + base64.b64encode(b"deploy:p@ss/word").decode(),
+        "signature abc/0123456789",
+        "signature abc%2F0123456789",
+    ],
+)
+def test_a_url_and_its_secret_parts_are_masked_however_they_are_spelled(spelling: str) -> None:
+    shown = _redacted(f"+ curl {spelling} | tar", URL)
+    assert "[redacted]" in shown
+    for secret in (
+        "p%40ss",
+        "p@ss",
+        "0123456789",
+        base64.b64encode(b"deploy:p@ss").decode()[:-4],
+        "99999999",
+    ):
+        assert secret not in shown
+
+
+def test_long_parts_of_a_path_are_masked_and_words_are_not() -> None:
+    url = "https://files.example.com/app/0f3c9a7be1d24c55b6aa/bundle.tar.gz"
+    assert (
+        _redacted("GET /app/0f3c9a7be1d24c55b6aa/bundle.tar.gz", url) == "GET /app/[redacted]/bundle.tar.gz"
+    )
+
+
+def test_each_line_of_a_value_with_several_lines_is_masked() -> None:
+    key = "-----BEGIN KEY-----\nMIIEvQIBADANBg\r\nkqhkiG9w0BAQ\n-----END KEY-----\n"
+    shown = _redacted("a MIIEvQIBADANBg b\nkqhkiG9w0BAQ", key)
+    assert shown == "a [redacted] b\n[redacted]"
+    assert _redacted(json.dumps(key), key).count("[redacted]") == 1
+
+
+def test_values_with_quotes_are_masked_as_the_shell_prints_them() -> None:
+    assert _redacted(r"+ echo 'it'\''s secret'", "it's secret") == "+ echo '[redacted]'"
+
+
+def test_values_shorter_than_four_characters_are_left_alone() -> None:
+    text = "abc & 1 é %26 &amp; \\u00e9"
+    assert _redacted(text, "abc", "&", "1", "é", "") == text
+
+
+def test_the_longest_secret_wins_and_overlapping_ones_are_masked_together() -> None:
+    assert _redacted("x secret-long y secret z", "secret", "secret-long") == "x [redacted] y [redacted] z"
+    assert _redacted("<abcdefgh>", "abcdef", "defgh") == "<[redacted]>"
+    assert _redacted("aaaaaaa", "aaaa") == "[redacted]"
+
+
+def test_a_mask_is_not_masked_again() -> None:
+    assert _redacted("token-1 redacted", "token-1", "redacted") == "[redacted] [redacted]"
+
+
+def test_bytes_that_are_no_utf8_do_not_hide_a_secret() -> None:
+    assert Redactor(["hunter2"]).redact(b"\xff\xfehunter2\xff") == b"\xff\xfe" + MASK + b"\xff"
+
+
+@given(
+    pieces=st.lists(st.sampled_from(["aaaa", "abab", "ab", "a", "é", "x" * 9, "baab-cd"]), max_size=30),
+    cuts=st.lists(st.integers(1, 40), min_size=1, max_size=20),
+)
+def test_an_open_line_is_masked_like_a_whole_one_wherever_it_is_cut(
+    pieces: list[str], cuts: list[int]
+) -> None:
+    redactor = Redactor(["aaaa", "abab", "baab-cd", "éaéa"])
+    line = "".join(pieces).encode()
+    passed, rest, covered = b"", b"", 0
+    left = line
+    for cut in cuts:
+        opened = redactor.redact_open(rest + left[:cut], covered)
+        opened.passed.decode()  # no character is cut
+        passed, rest, covered, left = passed + opened.passed, opened.rest, opened.covered, left[cut:]
+    passed += redactor.redact(rest + left, covered)
+    assert passed == redactor.redact(line)
