@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from galaxy.domain.app_name import AppName, image_repository
 from galaxy.domain.contract import SETUP_SCRIPT, bash_command, breaches, declared_volumes
 from galaxy.domain.errors import (
     Abandoned,
@@ -111,7 +112,8 @@ class BuildStage:
     ) -> BuiltImage:
         """Pull, verify, setup, commit, push."""
         base = ImageReference.parse(attempt.base_image)
-        repository, tag = f"{self._settings.registry}/apps/{attempt.app}", str(attempt.version)
+        repository = f"{self._settings.registry}/{image_repository(AppName(attempt.app))}"
+        tag = str(attempt.version)
 
         with record(Step.PULL):
             log.say(f"Attempt {attempt.number} of {MAX_ATTEMPTS}: looking up the base image {base}.")
