@@ -60,7 +60,7 @@ class Settings(BaseSettings):
     """How long a worker may be silent before its attempt counts as lost. Renewed every third of it."""
     reconcile_period_s: float = 5.0
     """How often beat looks for versions that wait or whose lease ran out."""
-    requeue_after_s: float = 30.0
+    requeue_after_s: float = 20.0
     """How long a version may wait unclaimed before it is enqueued again."""
 
     # Logs

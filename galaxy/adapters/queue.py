@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from celery import Celery
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from galaxy.domain.errors import QueueError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from galaxy.domain.models import VersionRef
 
 BUILDS: Final = "builds"
@@ -47,14 +51,25 @@ class TaskQueue:
         """A version waits to be rolled out."""
         self._send("tasks.roll_out", ref, ROLLOUTS, 0)
 
+    def is_empty(self) -> bool:
+        """No build that a person waits for is enqueued; those that workers have fetched do not count."""
+        with _translated(), self._celery.connection_for_write() as connection:
+            return int(connection.default_channel.queue_declare(BUILDS).message_count) == 0
+
     def _send(self, task: str, ref: VersionRef, queue: str, retries: int) -> None:
         arguments = {"app": ref.app, "version": ref.number}
-        try:
+        with _translated():
             self._celery.send_task(
                 task, kwargs=arguments, queue=queue, retries=retries, ignore_result=True, retry_policy=_RETRY
             )
-        except OperationalError as error:
-            raise QueueError(
-                f"The broker can't be reached ({type(error).__name__}).",
-                "Check GALAXY_BROKER_URL and that Redis runs.",
-            ) from error
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, RedisError) as error:
+        raise QueueError(
+            f"The broker can't be reached ({type(error).__name__}).",
+            "Check GALAXY_BROKER_URL and that Redis runs.",
+        ) from error

@@ -50,11 +50,12 @@ class Created(NamedTuple):
 
 
 class Due(NamedTuple):
-    """A version that the reconciler has to look at."""
+    """A version that the reconciler has to look at; `waited_s` is how long ago it was enqueued last."""
 
     ref: VersionRef
     state: VersionState
     attempt: int
+    waited_s: float
 
 
 class Activation(NamedTuple):
@@ -200,8 +201,15 @@ class RedisStore:
         """Takes up to `limit` versions that are due; each is due again `requeue_after_s` later."""
         arguments = (limit, self._requeue_ms, self._keys.all_versions())
         reply = self._scripts.run("take_due", [self._keys.due()], arguments)
-        groups = zip(*(iter(reply),) * 4, strict=True)
-        return tuple(Due(VersionRef(a, int(n)), VersionState(s), int(k)) for a, n, s, k in groups)
+        groups = zip(*(iter(reply),) * 5, strict=True)
+        return tuple(
+            Due(VersionRef(app, int(number)), VersionState(state), int(attempt), int(waited_ms) / 1000)
+            for app, number, state, attempt, waited_ms in groups
+        )
+
+    def mark_enqueued(self, ref: VersionRef) -> None:
+        """Remembers that the version was enqueued just now."""
+        self._run("mark_enqueued", ref)
 
     # -- reading
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 logger = structlog.get_logger(__name__)
 
+#: A message that was not delivered for this long is taken for lost, however full the queue is. Each such mistake
+#: costs one message more, so it is long.
+_LOST_AFTER_S: Final = 600.0
+
 
 class Reconciler:
     """Ends attempts whose lease ran out, and enqueues again what waits unclaimed. Looks only at what is due."""
@@ -31,22 +35,29 @@ class Reconciler:
     def run(self) -> int:
         """Looks at everything that is due now; returns how many versions that was."""
         seen = 0
+        nothing_enqueued = self._queue.is_empty()
         while True:
             page = self._store.take_due(self._page)
             for due in page:
-                self._look_at(due)
+                self._look_at(due, nothing_enqueued=nothing_enqueued)
             seen += len(page)
             if len(page) < self._page:
                 return seen
 
-    def _look_at(self, due: Due) -> None:
+    def _look_at(self, due: Due, *, nothing_enqueued: bool) -> None:
         if due.state is VersionState.BUILDING:
             self._end_lost(due.ref)
         elif due.state in {VersionState.QUEUED, VersionState.RETRYING}:
-            logger.info("version.enqueued_again", app=due.ref.app, version=due.ref.number)
-            self._queue.build(due.ref, retries=due.attempt)
+            # while others wait in the queue, its own message is most likely there too
+            if nothing_enqueued or due.waited_s > _LOST_AFTER_S:
+                self._enqueue_again(due)
         elif due.state in {VersionState.BUILT, VersionState.ROLLING_OUT}:
             self._queue.roll_out(due.ref)
+
+    def _enqueue_again(self, due: Due) -> None:
+        logger.info("version.enqueued_again", app=due.ref.app, version=due.ref.number)
+        self._store.mark_enqueued(due.ref)
+        self._queue.build(due.ref, retries=due.attempt)
 
     def _end_lost(self, ref: VersionRef) -> None:
         outcome = self._store.end_lost(ref, LOST_WORKER)

@@ -14,7 +14,7 @@ local now = now_ms()
 local number = redis.call('HINCRBY', APP, 'last', 1)
 local key = prefix .. number
 redis.call('HSET', key, 'app', app, 'number', number, 'state', 'queued', 'attempt', 0, 'token', 0,
-  'created_at', ms(now), unpack(ARGV, 6))
+  'created_at', ms(now), 'enqueued_at', ms(now), unpack(ARGV, 6))
 redis.call('ZADD', KEYS[7], 0, app)
 redis.call('SET', KEYS[6], number .. ' ' .. fingerprint, 'PX', ARGV[4])
 note('deployed', number, redis.call('HGET', key, 'deployed_by'), '')

@@ -18,12 +18,14 @@ from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConn
 from galaxy.adapters.registry.endpoints import NotReachable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from urllib3.response import HTTPResponse
 
     from galaxy.adapters.registry.endpoints import Reach
 
-#: What `socket.getaddrinfo` answers with, one tuple an address.
-type_of_addresses = list[tuple[int, int, int, str, tuple[Any, ...]]]
+#: What `socket.getaddrinfo` answers with: family, kind, protocol, canonical name, address.
+_Address = tuple[int, int, int, str, tuple[Any, ...]]
 _POOLS: Final = 32
 
 
@@ -89,9 +91,9 @@ class _Guarded(HTTPConnection):
 
     def connect(self) -> None:
         super().connect()
-        self.sock = _DeadlineSocket(self.sock)  # type: ignore[assignment]  # stands in for the socket
+        self.sock = _DeadlineSocket(self.sock)
 
-    def getresponse(self) -> HTTPResponse:
+    def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as urllib3's own
         """From here to the end of the body is one read as far as the time-out is concerned."""
         if isinstance(self.sock, _DeadlineSocket):
             self.sock.ends_at = monotonic() + (self.timeout or math.inf)
@@ -109,9 +111,9 @@ def _connected(sock: socket.socket, address: tuple[Any, ...], ends_at: float) ->
     return sock
 
 
-def _lookup(host: str, port: int, within_s: float) -> type_of_addresses:
+def _lookup(host: str, port: int, within_s: float) -> Sequence[_Address]:
     """Looks a name up in a thread of its own: the system's resolver knows no time-out."""
-    answer: Future[type_of_addresses] = Future()
+    answer: Future[Sequence[_Address]] = Future()
 
     def ask() -> None:
         try:
@@ -141,7 +143,7 @@ class _DeadlineSocket:
         """What http.client reads responses from."""
         if mode != "rb":
             raise ValueError("responses are read as bytes")
-        return io.BufferedReader(_DeadlineReader(self, self._sock.makefile(mode, buffering=0)))
+        return io.BufferedReader(_DeadlineReader(self, self._sock.makefile("rb", buffering=0)))
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the socket has
         return getattr(self._sock, name)
