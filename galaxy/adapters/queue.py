@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from celery import Celery
 from kombu.exceptions import OperationalError
@@ -54,7 +54,8 @@ class TaskQueue:
     def is_empty(self) -> bool:
         """No build that a person waits for is enqueued; those that workers have fetched do not count."""
         with _translated(), self._celery.connection_for_write() as connection:
-            return int(connection.default_channel.queue_declare(BUILDS).message_count) == 0
+            channel: Any = connection.default_channel  # kombu types it as less than it is
+            return int(channel.queue_declare(BUILDS).message_count) == 0
 
     def _send(self, task: str, ref: VersionRef, queue: str, retries: int) -> None:
         arguments = {"app": ref.app, "version": ref.number}
