@@ -21,6 +21,8 @@ _MAX_BYTES_READ: Final = 1024 * 1024
 #: A double has at most 309 digits before the point; Python takes quadratic time for more than a few thousand.
 _MAX_DIGITS: Final = 310
 _MAX_NUMBER: Final = 2**1024
+#: Python writes integers of up to 4,300 digits.
+_MAX_BITS_WRITTEN: Final = 14_000
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _TOO_DEEP: Final = f"the settings are nested deeper than {MAX_DEPTH} levels"
@@ -185,7 +187,11 @@ class _Inspection:
             self._visit(value, (*steps, key))
 
     def _check_number(self, value: float, steps: tuple[str | int, ...]) -> None:
-        finite = abs(value) < _MAX_NUMBER if isinstance(value, int) else math.isfinite(value)
+        if isinstance(value, int):
+            finite = abs(value) < _MAX_NUMBER
+            self._foreign |= value.bit_length() > _MAX_BITS_WRITTEN
+        else:
+            finite = math.isfinite(value)
         if not finite:
             what = "is not a number of JSON's: NaN, Infinity or beyond 1.8e308"
             self._problems.add(json_path(*steps), what, "null, or the number as a string")
