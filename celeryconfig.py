@@ -3,7 +3,7 @@
 from kombu import Queue
 
 from beat.schedule import schedule
-from galaxy.adapters.queue import BASE_IMAGES, BUILDS, BULK_BUILDS, CONTROL, ROLLOUTS
+from galaxy.adapters.queue import BARE_CLIENTS, BASE_IMAGES, BUILDS, BULK_BUILDS, CONTROL, ROLLOUTS
 from galaxy.settings import Settings
 
 _settings = Settings()
@@ -23,7 +23,7 @@ broker_transport_options = {
 }
 
 # declared, or Flower's broker page misses them
-task_queues = [Queue(name) for name in (BUILDS, BULK_BUILDS, CONTROL, BASE_IMAGES, ROLLOUTS)]
+task_queues = [Queue(name) for name in (BUILDS, BULK_BUILDS, CONTROL, BARE_CLIENTS, BASE_IMAGES, ROLLOUTS)]
 task_create_missing_queues = False
 task_default_queue = CONTROL
 task_routes = {
@@ -48,8 +48,11 @@ result_extended = False  # results would hold the deploy's settings
 
 worker_send_task_events = True  # Flower lives on them
 task_send_sent_event = False  # a sent event would show the deploy's settings
+# and a client that sends such events does so to the default exchange, where nobody listens
+event_exchange = "galaxy.events"
 worker_hijack_root_logger = False  # workers.signals configures logging
 task_track_started = True
 
 beat_schedule = schedule(_settings)
+beat_scheduler = "celery.beat:Scheduler"  # intervals need no memory of the last run, so no file is written
 timezone = "UTC"

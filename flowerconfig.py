@@ -1,14 +1,13 @@
 """Flower's settings: what operators see. The login comes from FLOWER_BASIC_AUTH (`user:password`)."""
 
-from typing import Any
+import sys
+
+from tornado.options import options
+
+_logins = [login.partition(":") for login in options.basic_auth or ()]
+if not options.auth and not (_logins and all(user and password for user, _, password in _logins)):
+    sys.exit("Flower needs a login: set FLOWER_BASIC_AUTH=user:password, several separated by commas.")
 
 max_tasks = 10_000
 tasks_columns = "name,uuid,state,kwargs,result,received,started,runtime,worker,retries"
 natural_time = False
-
-
-def format_task(task: Any) -> Any:  # noqa: ANN401 - a Celery event task, or a dictionary in the API
-    """Hides the arguments of deploys: a client that sends events of its own could show settings there."""
-    if task.name == "tasks.deploy":
-        task.args = task.kwargs = "(hidden)"
-    return task

@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from galaxy.bootstrap import pipeline
+from galaxy.domain.errors import BuildFailed
 from galaxy.domain.models import MAX_ATTEMPTS, VersionRef
 from workers import app
-from workers.task import RetriedTask
+from workers.task import RetriedTask, only_our_words
 
 if TYPE_CHECKING:
     from galaxy.domain.models import Attempt
     from galaxy.domain.states import Step
 
 
-@app.task(bind=True, name="tasks.build", base=RetriedTask, ignore_result=True)
+@app.task(bind=True, name="tasks.build", base=RetriedTask, ignore_result=True, throws=(BuildFailed,))
 def build(self: RetriedTask, app: str, version: int) -> str:
     """Runs the version's next attempt, if it is due and nobody else runs it.
 
@@ -27,7 +28,8 @@ def build(self: RetriedTask, app: str, version: int) -> str:
     """
 
     def show(attempt: Attempt, step: Step) -> None:
-        text = f"{app} version {version}, attempt {attempt.number} of {MAX_ATTEMPTS}: {step}"
-        self.send_event("task-progress", result=text)
+        self.show(f"{app} version {version}, attempt {attempt.number} of {MAX_ATTEMPTS}: {step}")
 
-    return pipeline().build_stage.run(VersionRef(app, version), on_step=show).sentence
+    with only_our_words():
+        outcome = pipeline().build_stage.run(VersionRef(app, version), on_step=show)
+    return f"{outcome.sentence} (its log: galaxy logs {app} --version {version})"

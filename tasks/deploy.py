@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from galaxy.bootstrap import pipeline
-from galaxy.domain.errors import InfrastructureError
+from galaxy.domain.errors import InfrastructureError, UserError
 from workers import app
-from workers.task import RetriedTask
+from workers.task import RetriedTask, only_our_words
 
 
 @app.task(
     bind=True,
     name="tasks.deploy",
     base=RetriedTask,
-    Request="workers.task:PrivateRequest",
     autoretry_for=(InfrastructureError,),
+    throws=(UserError,),  # the caller's mistakes are no errors of ours: one line in the worker's log
 )
 def deploy(  # noqa: PLR0913, PLR0917 - the arguments are the contract with backends
     self: RetriedTask,
@@ -32,11 +32,12 @@ def deploy(  # noqa: PLR0913, PLR0917 - the arguments are the contract with back
         InvalidInput: The message lists every mistake.
         IdempotencyConflict: The key was used with other content.
     """
-    deployed = pipeline().releases.deploy(
-        app=app,
-        settings=settings,
-        bundle_url=bundle_url,
-        deployed_by=deployed_by,
-        idempotency_key=f"task {self.request.id}" if idempotency_key is None else idempotency_key,
-    )
+    with only_our_words():
+        deployed = pipeline().releases.deploy(
+            app=app,
+            settings=settings,
+            bundle_url=bundle_url,
+            deployed_by=deployed_by,
+            idempotency_key=f"task {self.request.id}" if idempotency_key is None else idempotency_key,
+        )
     return {"app": deployed.app, "version": deployed.version}

@@ -6,9 +6,12 @@ from celery import Task
 
 from galaxy.bootstrap import pipeline
 from workers import app
+from workers.task import only_our_words
 
 
-@app.task(name="tasks.reconcile", base=Task, ignore_result=True)
+# no events: thousands of ticks a day would push the builds out of Flower's memory
+@app.task(name="tasks.reconcile", base=Task, ignore_result=True, send_events=False)
 def reconcile() -> str:
     """Ends lost attempts and enqueues again what waits unclaimed; beat sends it every few seconds."""
-    return f"Looked at {pipeline().reconciler.run()} due versions."
+    with only_our_words():
+        return f"Looked at {pipeline().reconciler.run()} due versions."

@@ -5,10 +5,11 @@ from __future__ import annotations
 from galaxy.bootstrap import pipeline
 from galaxy.domain.models import VersionRef
 from workers import app
-from workers.task import RetriedTask
+from workers.task import RetriedTask, only_our_words
 
 
 @app.task(name="tasks.roll_out", base=RetriedTask, ignore_result=True)
 def roll_out(app: str, version: int) -> str:
     """Makes a built version active. Returns what came of it, in a sentence."""
-    return pipeline().rollout.run(VersionRef(app, version))
+    with only_our_words():
+        return f"{app}: {pipeline().rollout.run(VersionRef(app, version))}"

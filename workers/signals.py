@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
-from celery.signals import setup_logging, task_postrun, task_prerun
+from celery.signals import celeryd_after_setup, setup_logging, task_postrun, task_prerun
+
+from galaxy.adapters.queue import BARE_CLIENTS, CONTROL
 
 if TYPE_CHECKING:
+    from celery.apps.worker import Worker
     from structlog.typing import Processor
+
+_consumer: Any = import_module("celery.worker.consumer.consumer")  # its stubs lack its messages
+
+#: Celery's log entries that hold a whole message, which may be a deploy with its settings, and what we say instead.
+_TELLING: Final = {
+    _consumer.UNKNOWN_TASK_ERROR: "A message for a task that does not exist was dropped: %s",
+    _consumer.INVALID_TASK_ERROR: "A message that is no task was dropped.",
+    _consumer.MESSAGE_DECODE_ERROR: "A message that can't be decoded was dropped.",
+    _consumer.UNKNOWN_FORMAT: "A message of an unknown format was dropped.",
+}
 
 
 def connect() -> None:
     """Connects the handlers; Celery holds them weakly, so they are functions of this module."""
     setup_logging.connect(_configure_logging)
+    celeryd_after_setup.connect(_serve_bare_clients)
     task_prerun.connect(_bind_ids)
     task_postrun.connect(_unbind_ids)
 
@@ -32,15 +47,13 @@ def _configure_logging(loglevel: int | str | None = None, **_: object) -> None:
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler()
+    handler.addFilter(_without_messages)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                # plain, also where rich is installed: rich can show local variables, and they hold secrets
-                structlog.dev.ConsoleRenderer(
-                    colors=False, exception_formatter=structlog.dev.plain_traceback
-                ),
+                structlog.dev.ConsoleRenderer(colors=False),
             ],
         )
     )
@@ -50,6 +63,24 @@ def _configure_logging(loglevel: int | str | None = None, **_: object) -> None:
     root.setLevel(
         max(logging.INFO, logging.getLevelName(loglevel) if isinstance(loglevel, str) else loglevel or 0)
     )
+
+
+def _without_messages(record: logging.LogRecord) -> bool:
+    """A logging filter that lets everything pass, but rewrites entries that hold a whole message."""
+    instead = _TELLING.get(record.msg) if isinstance(record.msg, str) else None
+    if instead:
+        first = record.args[0] if isinstance(record.args, tuple) and record.args else ""
+        record.msg, record.args = instead, (first,) if "%s" in instead else ()
+        record.exc_info = record.exc_text = None
+    return True
+
+
+def _serve_bare_clients(instance: Worker, **_: object) -> None:
+    """Control workers also serve the queue that a client uses which was told no queue."""
+    queues = instance.app.amqp.queues
+    others = [name for name in queues.consume_from if name not in {CONTROL, BARE_CLIENTS}]
+    if CONTROL in queues.consume_from:
+        queues.select([CONTROL, BARE_CLIENTS, *others])
 
 
 def _bind_ids(task_id: str = "", kwargs: dict[str, object] | None = None, **_: object) -> None:

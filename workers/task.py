@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import traceback
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
 
+import structlog
 from celery import Task
 from celery.worker.request import Request
 
-from galaxy.domain.errors import AttemptFailed, BuildFailed
+from galaxy.domain.errors import AttemptFailed, BuildFailed, GalaxyError, UnexpectedError
 from galaxy.domain.models import MAX_ATTEMPTS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from celery.exceptions import Retry
+
+logger = structlog.get_logger(__name__)
+
+_HIDDEN: Final = "(hidden)"
+
+#: Celery makes an event that it does not know a state of that name, in capitals. This one leaves a running task
+#: in the state STARTED, where Flower's filters and its Terminate button look for it; a second `task-started` would
+#: do so too, but would also start the task's clock again.
+_STILL_STARTED: Final = "task-Started"
 
 
 class RetriedTask(Task):  # type: ignore[type-arg] # Celery's Task is generic in its stubs only
@@ -22,6 +36,7 @@ class RetriedTask(Task):  # type: ignore[type-arg] # Celery's Task is generic in
     is used up, the reconciler enqueues the version again.
     """
 
+    Request = "workers.task:PrivateRequest"
     autoretry_for = (Exception,)
     dont_autoretry_for = (BuildFailed,)
     max_retries = MAX_ATTEMPTS - 1
@@ -30,26 +45,66 @@ class RetriedTask(Task):  # type: ignore[type-arg] # Celery's Task is generic in
     retry_jitter = True
 
     def retry(self, **options: Any) -> Retry:  # type: ignore[override] # noqa: ANN401 - as autoretry calls it
-        """Celery's retry, at the moment that the store recorded."""
+        """Celery's retry, at the moment that the store recorded, counted as the store counts attempts."""
         failed = options.get("exc")
         if isinstance(failed, AttemptFailed):
             options["countdown"] = failed.retry_in_s
+            # other errors than a failed attempt, such as the store being away, were counted here too
+            self.request.retries = failed.attempt - 1
         return super().retry(**options)
+
+    def show(self, text: str) -> None:
+        """Shows operators what the task does now: it is the task's result in Flower until there is a real one."""
+        try:
+            self.send_event(_STILL_STARTED, retry=False, result=text)
+        except Exception as error:  # noqa: BLE001 - whatever keeps us from showing a step must not end it
+            logger.warning("task.not_shown", error=type(error).__name__)
 
 
 class PrivateRequest(Request):
-    """A request whose arguments nobody sees: not in events, so not in Flower, and not by remote control.
+    """A request that shows nothing but `app` and `version`: in events, so in Flower, and by remote control.
 
-    A caller that knows nothing of us (a bare `send_task`) sends their representation along; it is dropped here.
+    A caller that knows nothing of us (a bare `send_task`) sends a representation of settings and bundle URL
+    along; it is dropped here.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Celery's own signature
         super().__init__(*args, **kwargs)
-        self._argsrepr = self._kwargsrepr = _HIDDEN
+        self._argsrepr = _HIDDEN if self.args else "()"
+        self._kwargsrepr = _shown(self.kwargs)
 
     def info(self, safe: bool = False) -> Any:  # noqa: ANN401, FBT001, FBT002 - Celery's own signature
         """What remote control shows of this task."""
-        return {**super().info(safe=safe), "args": _HIDDEN, "kwargs": _HIDDEN}
+        return {**super().info(safe=safe), "args": self._argsrepr, "kwargs": self._kwargsrepr}
 
 
-_HIDDEN = "(hidden)"
+def _shown(kwargs: object) -> str:
+    match kwargs:
+        case {"app": str(), "version": int(), **others} if not others:
+            return repr(kwargs)
+    return _HIDDEN
+
+
+@contextmanager
+def only_our_words() -> Iterator[None]:
+    """Lets errors leave a task without the errors behind them, and never with a text that we did not write.
+
+    Celery puts tracebacks, with the texts of all causes, into events, results and logs; the text of a foreign error
+    may repeat what the task was given.
+
+    Raises:
+        GalaxyError: As it was raised.
+        UnexpectedError: For any other error; the worker's log tells where it came from.
+    """
+    try:
+        yield
+    except GalaxyError as error:
+        raise error from None
+    except Exception as error:  # noqa: BLE001 - any, so that none gets out
+        frames = traceback.extract_tb(error.__traceback__)
+        name, last = type(error).__name__, frames[-1]
+        told = "".join(traceback.format_list(frames))
+        logger.error("task.unexpected_error", error=name, frames=told)  # noqa: TRY400 - without the error's text
+        raise UnexpectedError(
+            f"Unexpected {name} in {last.name}, line {last.lineno}.", "The worker's log tells more."
+        ) from None

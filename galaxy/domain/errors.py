@@ -20,12 +20,10 @@ class GalaxyError(Exception):
     """
 
     def __init__(self, message: str, suggestion: str = "") -> None:
-        super().__init__(message, suggestion)
+        # one argument: a client without this package shows the arguments as they are
+        super().__init__(f"{message} {suggestion}".rstrip())
         self.message = message
         self.suggestion = suggestion
-
-    def __str__(self) -> str:
-        return f"{self.message} {self.suggestion}".rstrip()
 
 
 class UserError(GalaxyError):
@@ -102,6 +100,10 @@ class QueueError(InfrastructureError):
     """The broker can't be reached."""
 
 
+class UnexpectedError(InfrastructureError):
+    """A bug: an error of no kind that we know. Its own text may hold secrets and is told to nobody."""
+
+
 class ImageConfigChanged(InfrastructureError):
     """The committed image's config is not the base image's plus our labels."""
 
@@ -130,6 +132,8 @@ class AttemptFailed(GalaxyError):
     """An attempt failed and the next one is due in `retry_in_s` seconds."""
 
     retry_in_s: float = 0.0
+    attempt: int = 0
+    """Number of the attempt that failed. Both are lost on the way through Celery's JSON."""
 
 
 class BuildFailed(GalaxyError):

@@ -260,7 +260,7 @@ def tell_failure(
     error = AttemptFailed(
         f"Building {ref}: {failed} The next attempt is due in {outcome.retry_in_s:.0f} s.", where
     )
-    error.retry_in_s = outcome.retry_in_s
+    error.retry_in_s, error.attempt = outcome.retry_in_s, outcome.attempt
     return error
 
 
