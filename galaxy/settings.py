@@ -68,7 +68,7 @@ class Settings(BaseSettings):
     """How long an app's log lines are kept."""
     log_max_bytes: int = 64 * 1024 * 1024
     """Size of an app's log; the oldest lines go first."""
-    log_attempt_max_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
+    log_attempt_max_bytes: int = Field(default=12 * 1024 * 1024, ge=1024)
     """How much output of one attempt is kept; above it, its first three quarters and its last. Four fit in a log."""
 
     @field_validator("allowed_registries", mode="before")

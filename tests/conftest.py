@@ -19,6 +19,8 @@ from redis.exceptions import RedisError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytest_plugins = ("tests.support.fixtures",)
+
 _START_TIMEOUT_S = 10.0
 
 

@@ -11,16 +11,17 @@ from uuid import uuid4
 from galaxy.adapters.log_entry import ENTRY_OVERHEAD_BYTES
 from galaxy.adapters.log_stream import Batch
 from galaxy.domain.errors import StoreError
+from galaxy.domain.output import MAX_PIECE_BYTES
 
 if TYPE_CHECKING:
     from galaxy.adapters.log_stream import LogStream
     from galaxy.domain.log import LogBlock
 
 #: A line waits no longer than this for others to share a round trip; the first one after a pause does not.
-FLUSH_AFTER_S: Final = 0.05
+FLUSH_AFTER_S: Final = 0.025
 
 #: This much is sent without waiting, and is the size of an entry.
-FLUSH_BYTES: Final = 64 * 1024
+FLUSH_BYTES: Final = MAX_PIECE_BYTES
 
 #: Sent in one round trip at most. Redis serves nobody else while it stores a batch.
 _BATCH_BYTES: Final = 1024 * 1024

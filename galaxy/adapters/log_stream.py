@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 #: Reads from the log's beginning.
 START: Final = "0-0"
 
-#: Entries fetched in one round trip; each has up to 64 KB.
+#: Entries fetched in one round trip; each has up to 63 KiB.
 _PAGE_ENTRIES: Final = 32
 
 #: How long a repeated batch is recognised. Longer than any writer tries.
@@ -63,7 +63,7 @@ class LogStream:
             be longer than the `block_ms` given to `follow`.
         keys: Names of the keys.
         retention_s: How long lines are kept.
-        max_bytes: Size of an app's log, text and what its entries take besides; the oldest lines go first.
+        max_bytes: Size of an app's log in Redis's memory; the oldest lines go first.
     """
 
     def __init__(self, redis: Redis, keys: Keys, *, retention_s: int, max_bytes: int) -> None:

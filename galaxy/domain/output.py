@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from galaxy.domain.utf8 import character_start
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -12,7 +14,8 @@ if TYPE_CHECKING:
     from galaxy.domain.redaction import Redactor
 
 #: Longer lines are passed on in pieces of this size, which bounds what is held of a line without an end.
-MAX_PIECE_BYTES: Final = 64 * 1024
+#: A little less than 64 KiB, so that an entry with its fields fits into an allocation of that size in Redis.
+MAX_PIECE_BYTES: Final = 63 * 1024
 
 _CR_BEFORE_LF: Final = re.compile(rb"\r+\n")
 _CR_RUN: Final = re.compile(rb"\r+")
@@ -127,15 +130,7 @@ def _portions(stream: Stream, data: bytes) -> Iterator[Lines]:
             yield Lines(stream, data[start:end])
             start = end + 1
         else:
-            end = _character_end(data, start + MAX_PIECE_BYTES)
+            end = character_start(data, start + MAX_PIECE_BYTES)
             yield Lines(stream, data[start:end], continued=True)
             start = end
     yield Lines(stream, data[start:] if start else data)
-
-
-def _character_end(data: bytes, at: int) -> int:
-    """The nearest place at or before `at` that is not inside a UTF-8 character."""
-    for back in range(4):
-        if data[at - back] & 0xC0 != 0x80:  # noqa: PLR2004 - 10xxxxxx is a continuation byte
-            return at - back
-    return at

@@ -8,6 +8,8 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
+from galaxy.domain.utf8 import character_start
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -76,7 +78,7 @@ class Redactor:
 
     def redact_open(self, data: bytes, covered: int = 0) -> OpenLine:
         """Masks what is certain in the beginning of a line; a secret or character cut off there waits."""
-        cut = _character_start(data, len(data) - max(self.longest, _MAX_CHARACTER_BYTES) + 1)
+        cut = character_start(data, len(data) - max(self.longest, _MAX_CHARACTER_BYTES) + 1)
         if cut <= 0:
             return OpenLine(b"", data, covered)
         if not covered and not self._found_in(data):
@@ -121,14 +123,6 @@ def _masked(data: bytes, spans: list[tuple[int, int]], cut: int, covered: int) -
         at = end
     parts.append(data[at:cut])
     return b"".join(parts)
-
-
-def _character_start(data: bytes, at: int) -> int:
-    """The nearest place at or before `at` that is not inside a UTF-8 character."""
-    for back in range(min(_MAX_CHARACTER_BYTES, at)):
-        if data[at - back] & 0xC0 != 0x80:  # noqa: PLR2004 - 10xxxxxx is a continuation byte
-            return at - back
-    return at
 
 
 def _contains_another(form: bytes, forms: list[bytes]) -> bool:

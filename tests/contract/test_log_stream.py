@@ -179,9 +179,12 @@ def test_since_begins_at_a_time(log: LogStream) -> None:
 
 def _redis_size(redis: Redis, keys: Keys) -> tuple[int, int]:
     """What the bookkeeping says, and what is there."""
-    kept = sum(len(fields.get("text", fields.get(b"text"))) for _, fields in redis.xrange(keys.log(APP)))
-    entries = redis.xlen(keys.log(APP))
-    return int(redis.get(keys.log_size(APP)) or 0), kept + entries * ENTRY_OVERHEAD_BYTES
+    kept = sum(_cost(fields.get("text", fields.get(b"text"))) for _, fields in redis.xrange(keys.log(APP)))
+    return int(redis.get(keys.log_size(APP)) or 0), kept
+
+
+def _cost(text: str | bytes) -> int:
+    return ENTRY_OVERHEAD_BYTES + len(text) + len(text) // 4
 
 
 def test_the_oldest_entries_go_when_a_log_is_too_large(redis: Redis, keys: Keys) -> None:
@@ -196,6 +199,20 @@ def test_the_oldest_entries_go_when_a_log_is_too_large(redis: Redis, keys: Keys)
     assert [int(text.split()[0]) for text in texts] == sorted(int(text.split()[0]) for text in texts)
 
 
+@pytest.mark.parametrize("chunk", [b"x\n", b"x" * 999 + b"\n", b"x" * 32767 + b"\n", b"x" * 70_000])
+def test_a_full_log_takes_no_more_of_redis_than_its_limit(
+    redis_server: RedisServer, keys: Keys, chunk: bytes
+) -> None:
+    max_bytes = 1_000_000
+    with redis_server.client() as client:
+        log = LogStream(client, keys, retention_s=DAY_S, max_bytes=max_bytes)
+        with _writer(log) as writer:
+            for _ in range(max(100, min(20_000, 3 * max_bytes // len(chunk)))):
+                writer.output(Stream.STDOUT, chunk)
+                writer.output(Stream.STDERR, chunk)
+        assert client.memory_usage(keys.log(APP), samples=0) <= max_bytes
+
+
 def test_a_smaller_limit_is_met_at_the_next_append(redis: Redis, keys: Keys) -> None:
     LogStream(redis, keys, retention_s=DAY_S, max_bytes=10**7).append(APP, [_block("x" * 1000)] * 50)
     small = LogStream(redis, keys, retention_s=DAY_S, max_bytes=3000)
@@ -208,7 +225,7 @@ def test_a_smaller_limit_is_met_at_the_next_append(redis: Redis, keys: Keys) -> 
 def test_lines_that_are_too_old_go(redis: Redis, keys: Keys) -> None:
     old_ms = int(time.time() * 1000) - 3600_000
     log = LogStream(redis, keys, retention_s=3600, max_bytes=10**7)
-    redis.set(keys.log_size(APP), 20 * (3 + ENTRY_OVERHEAD_BYTES))
+    redis.set(keys.log_size(APP), 20 * _cost("old"))
     for number in range(20):
         redis.xadd(keys.log(APP), {"at": 1, "text": "old"}, id=f"{old_ms - 1000 + number}-0")
     log.append(APP, [_block("new")])
@@ -228,7 +245,7 @@ def test_bookkeeping_starts_again_after_the_log_was_deleted(redis: Redis, keys: 
     log.append(APP, [_block("x" * 1000)])
     redis.delete(keys.log(APP))
     log.append(APP, [_block("new")])
-    assert _redis_size(redis, keys) == (3 + ENTRY_OVERHEAD_BYTES,) * 2
+    assert _redis_size(redis, keys) == (_cost("new"),) * 2
 
 
 # Following

@@ -1,5 +1,5 @@
 -- Appends one batch of blocks to an app's log, once, and removes what is too old or too much.
--- KEYS: the log; its size in bytes; the number of the writer's last batch.
+-- KEYS: the log; its size (bytes); the number of the writer's last batch.
 -- ARGV 1: number of this batch, 2: how long a batch number is remembered (ms), 3: retention (ms),
 -- 4: max size (bytes), 5: what an entry costs besides its text (bytes), 6: arguments per entry, 7...: the entries.
 -- Each entry is its field names and values as XADD takes them; the last one is the text.
@@ -14,12 +14,17 @@ if tonumber(redis.call('GET', WRITER) or 0) >= batch then
   return newest and newest[1] or '0-0'
 end
 
+-- What an entry takes in memory at most: Redis's allocator rounds up by a quarter at most.
+local function cost(text)
+  return overhead + #text + math.floor(#text / 4)
+end
+
 local size = 0
 if redis.call('EXISTS', LOG) == 1 then size = tonumber(redis.call('GET', SIZE) or 0) end
 local id = '0-0'
 for first = FIRST, #ARGV, per_entry do
   id = redis.call('XADD', LOG, '*', unpack(ARGV, first, first + per_entry - 1))
-  size = size + overhead + #ARGV[first + per_entry - 1]
+  size = size + cost(ARGV[first + per_entry - 1])
 end
 
 local expired = '(' .. string.format('%.0f', string.match(id, '^%d+') - retention_ms) .. '-0'
@@ -31,7 +36,7 @@ for _ = 1, MAX_PAGES do
   for _, entry in ipairs(page) do
     if newest == '+' and size <= max_bytes then break end
     redis.call('XDEL', LOG, entry[1])
-    size = size - overhead - #entry[2][#entry[2]]
+    size = size - cost(entry[2][#entry[2]])
   end
 end
 
