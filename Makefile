@@ -1,0 +1,38 @@
+# Every target brings along what it needs: a fresh machine needs nothing but `make demo`.
+PYTHON ?= python3
+STACK = @$(PYTHON) -m stack
+ARGS ?=
+UV_COMPILE = .venv/bin/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test up down env check bench lock
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## deploy the sample app on the local stack, and show the result
+	$(STACK) demo
+
+test: ## run all tests against the local stack; pass options with ARGS='-k log'
+	$(STACK) test $(ARGS)
+
+up: ## start the local stack in the background, and print its addresses
+	$(STACK) up
+
+down: ## end what this checkout started
+	$(STACK) down
+
+env: ## print the stack's settings for a shell to eval
+	$(STACK) env
+
+check: ## lint, types, import rules
+	$(STACK) check
+
+bench: ## measure against bare baselines; pass options with ARGS=
+	$(STACK) run python bench $(ARGS)
+
+lock: ## write requirements*.txt anew from pyproject.toml
+	$(STACK) venv
+	@.venv/bin/python -m pip install --quiet uv
+	$(UV_COMPILE) pyproject.toml --output-file requirements.txt
+	$(UV_COMPILE) pyproject.toml --extra dev --constraint requirements.txt --output-file requirements-dev.txt

@@ -1,0 +1,128 @@
+"""The commands behind the make targets."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from stack import demo, environment, local, packages, venv
+from stack.checkout import Checkout
+from stack.console import StackError, say
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+CHECKS = (
+    ("ruff", "check"),
+    ("ruff", "format", "--check"),
+    ("mypy",),
+    ("lint-imports",),
+)
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command in this checkout.
+
+    Returns:
+        The exit code.
+    """
+    command = COMMANDS.get(arguments[0]) if arguments else None
+    if command is None:
+        say(f"usage: python3 -m stack {{{','.join(COMMANDS)}}}")
+        return 2
+    try:
+        return command(Checkout(Path(__file__).resolve().parent.parent), arguments[1:])
+    except StackError as error:
+        say(f"error: {error}")
+        return 1
+    except KeyboardInterrupt:
+        say("Interrupted. What was started goes on; `make down` ends it.")
+        return 130
+
+
+def _up(checkout: Checkout, _: list[str]) -> int:
+    stack = local.up(checkout)
+    values = stack.variables
+    print(f"Flower               {values['GALAXY_FLOWER_URL']}  (login {values['FLOWER_BASIC_AUTH']})")
+    print(f"Redis                127.0.0.1:{stack.choices.port('redis')}")
+    print(f"Docker Hub mirror    {values['GALAXY_DOCKER_HUB_MIRROR']}")
+    print(f"App images           {values['GALAXY_REGISTRY']}")
+    print(f"Bundles              {values['GALAXY_BUNDLES_URL']}  (folder {values['GALAXY_BUNDLES_DIR']})")
+    print(f"Container engine     {stack.docker_host}")
+    print(f"Logs                 {checkout.logs}")
+    print('\nTalk to it: eval "$(make -s env)"      End it: make down')
+    return 0
+
+
+def _down(checkout: Checkout, _: list[str]) -> int:
+    local.down(checkout)
+    return 0
+
+
+def _env(checkout: Checkout, _: list[str]) -> int:
+    print(environment.exports(local.remembered(checkout).variables), end="")
+    return 0
+
+
+def _demo(checkout: Checkout, _: list[str]) -> int:
+    demo.show(local.up(checkout))
+    return 0
+
+
+def _test(checkout: Checkout, arguments: list[str]) -> int:
+    _have_compose()
+    return _run(checkout, ["python", "-m", "pytest", *arguments])
+
+
+def _run(checkout: Checkout, arguments: list[str]) -> int:
+    """A program of the virtual environment, or of PATH, while the stack is up."""
+    stack = local.up(checkout)
+    program = packages.find_in(stack.variables["PATH"], arguments[0])
+    return subprocess.run(
+        [program, *arguments[1:]], cwd=checkout.root, env=stack.environment, check=False
+    ).returncode
+
+
+def _check(checkout: Checkout, _: list[str]) -> int:
+    """All checks, also after one has failed."""
+    venv.ensure(checkout)
+    failed = []
+    for check in CHECKS:
+        say(f"$ {' '.join(check)}")
+        program = checkout.venv / "bin" / check[0]
+        if subprocess.run([str(program), *check[1:]], cwd=checkout.root, check=False).returncode != 0:
+            failed.append(" ".join(check))
+    if failed:
+        say(f"Failed: {', '.join(failed)}")
+    return 1 if failed else 0
+
+
+def _venv(checkout: Checkout, _: list[str]) -> int:
+    venv.ensure(checkout)
+    return 0
+
+
+def _have_compose() -> None:
+    """One test reads docker-compose.yml with the program it is for, where that can be had."""
+    if packages.find("docker-compose"):
+        return
+    try:
+        packages.install(["docker-compose"], "the test of docker-compose.yml")
+    except StackError as error:
+        say(f"Going on without docker-compose, one test will be skipped. {error}")
+
+
+COMMANDS: Final[Mapping[str, Callable[[Checkout, list[str]], int]]] = MappingProxyType(
+    {
+        "up": _up,
+        "down": _down,
+        "env": _env,
+        "demo": _demo,
+        "test": _test,
+        "run": _run,
+        "check": _check,
+        "venv": _venv,
+    }
+)

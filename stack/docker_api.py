@@ -1,0 +1,171 @@
+"""The few calls of the engine's API that the stack makes. No client program is needed for them."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import os
+import socket
+import ssl
+import urllib.parse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stack.console import StackError
+
+DEFAULT_HOST = "unix:///var/run/docker.sock"
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+class Refused(StackError):
+    """The engine answered with an error.
+
+    Args:
+        status: The HTTP status.
+    """
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A container engine at `host`, spelled as in `DOCKER_HOST`."""
+
+    host: str
+
+    def call(self, method: str, path: str, body: object = None, *, timeout_s: float = 60) -> Any:  # noqa: ANN401 - JSON
+        """One call with JSON on both sides; an answer of several JSON lines becomes a list.
+
+        Raises:
+            OSError: the engine can't be reached.
+            StackError: it refused, at once or in the middle of its answer.
+        """
+        headers = {"X-Registry-Auth": base64.urlsafe_b64encode(b"{}").decode()}
+        if isinstance(body, bytes):
+            data, headers["Content-Type"] = body, "application/x-tar"
+        else:
+            data = b"" if body is None else json.dumps(body).encode()
+            headers["Content-Type"] = "application/json"
+        connection = self._connect(timeout_s)
+        try:
+            connection.request(method, path, data, headers)
+            answer = connection.getresponse()
+            text = answer.read().decode(errors="replace")
+        finally:
+            connection.close()
+        if answer.status >= http.client.BAD_REQUEST:
+            raise Refused(f"The container engine refused {method} {path}: {text.strip()}", answer.status)
+        return _parsed(text, lines=path.startswith(("/build", "/images")))
+
+    def problem(self) -> str | None:
+        """Why the engine can't be used; None if it answers."""
+        try:
+            self.call("GET", "/version", timeout_s=10)
+        except PermissionError:
+            return f"You have no right to use {self.host}: run as root, or join the group `docker`."
+        except (OSError, http.client.HTTPException) as error:
+            return f"No container engine answers at {self.host} ({error})."
+        return None
+
+    def gateway(self) -> str:
+        """The host's address on the default bridge, which containers can reach; "" if the engine does not tell."""
+        configs = self.call("GET", "/networks/bridge")["IPAM"]["Config"] or [{}]
+        return str(configs[0].get("Gateway", ""))
+
+    def build(self, context: bytes, tag: str) -> None:
+        """Build the Dockerfile in a tar archive."""
+        query = urllib.parse.urlencode({"t": tag, "rm": 1, "forcerm": 1})
+        self.call("POST", f"/build?{query}", context, timeout_s=600)
+
+    def push(self, repository: str, tag: str) -> str:
+        """Push one tag.
+
+        Returns:
+            The digest under which the registry has it.
+        """
+        lines = self.call("POST", f"/images/{repository}/push?tag={tag}", timeout_s=600)
+        digests = [line["aux"]["Digest"] for line in lines if "Digest" in line.get("aux", {})]
+        if not digests:
+            raise StackError(f"The engine pushed {repository}:{tag} but named no digest.")
+        return str(digests[-1])
+
+    def pull(self, repository: str, digest: str) -> None:
+        """Pull an image by its digest."""
+        query = urllib.parse.urlencode({"fromImage": repository, "tag": digest})
+        self.call("POST", f"/images/create?{query}", timeout_s=600)
+
+    def containers(self, *, running_only: bool) -> dict[str, str]:
+        """Names of the containers on this engine, by id."""
+        listed = self.call("GET", f"/containers/json?all={int(not running_only)}")
+        return {item["Id"]: (item["Names"] or ["/"])[0].lstrip("/") for item in listed}
+
+    def remove_container(self, container: str) -> None:
+        """End and remove a container with its anonymous volumes, unless it is gone or going."""
+        try:
+            self.call("DELETE", f"/containers/{container}?force=1&v=1")
+        except Refused as refused:
+            if refused.status not in {http.client.NOT_FOUND, http.client.CONFLICT}:
+                raise
+
+    def run(self, image: str, *, name: str, port: int) -> tuple[str, int]:
+        """Start a container with `port` published on a free port of 127.0.0.1.
+
+        Returns:
+            The container's id, and that free port.
+        """
+        binding = {f"{port}/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}]}
+        wanted = {
+            "Image": image,
+            "ExposedPorts": {f"{port}/tcp": {}},
+            "HostConfig": {"PortBindings": binding},
+        }
+        container = str(self.call("POST", f"/containers/create?name={name}", wanted)["Id"])
+        self.call("POST", f"/containers/{container}/start")
+        ports = self.call("GET", f"/containers/{container}/json")["NetworkSettings"]["Ports"]
+        return container, int(ports[f"{port}/tcp"][0]["HostPort"])
+
+    def _connect(self, timeout_s: float) -> http.client.HTTPConnection:
+        scheme, _, address = self.host.partition("://")
+        if scheme == "unix":
+            return _UnixConnection(address, timeout_s)
+        if scheme != "tcp":
+            raise StackError(f"DOCKER_HOST={self.host}: the stack can use unix:// and tcp:// only.")
+        parts = urllib.parse.urlsplit(self.host)
+        if os.environ.get("DOCKER_TLS_VERIFY") or parts.port == 2376:  # noqa: PLR2004 - IANA: Docker with TLS
+            return http.client.HTTPSConnection(
+                parts.hostname or "", parts.port, timeout=timeout_s, context=_client_certificate()
+            )
+        return http.client.HTTPConnection(parts.hostname or "", parts.port or 2375, timeout=timeout_s)
+
+
+def _client_certificate() -> ssl.SSLContext:
+    folder = Path(os.environ.get("DOCKER_CERT_PATH", Path.home() / ".docker"))
+    context = ssl.create_default_context(cafile=folder / "ca.pem")
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    return context
+
+
+def _parsed(text: str, *, lines: bool) -> Any:  # noqa: ANN401 - JSON
+    if not lines:
+        return json.loads(text) if text.strip() else None
+    parsed = [json.loads(line) for line in text.splitlines() if line.strip()]
+    for line in parsed:
+        if "error" in line:
+            raise StackError(f"The container engine failed: {line['error']}")
+    return parsed
