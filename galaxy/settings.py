@@ -57,7 +57,7 @@ class Settings(BaseSettings):
     retry_backoff_max_s: float = 300.0
     """The longest wait before a retry."""
     lease_s: float = 20.0
-    """How long a worker may be silent before its attempt counts as lost. Renewed every third of it."""
+    """How long a worker may be silent before its attempt counts as lost. Renewed every third of it, or every 2 s."""
     reconcile_period_s: float = 5.0
     """How often beat looks for versions that wait or whose lease ran out."""
     requeue_after_s: float = 20.0

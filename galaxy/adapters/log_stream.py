@@ -220,7 +220,9 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except ResponseError as error:
-        raise StoreError(f"Redis refused to write or read a log: {error}.", "See `galaxy doctor`.") from error
+        raise StoreError(
+            f"Redis refused to write or read a log: {error}.", "Look at its memory and its log."
+        ) from error
     except RedisError as error:
         raise StoreError(
             f"The logs' Redis can't be reached: {error}.", "Check GALAXY_LOGS_URL and that Redis runs."

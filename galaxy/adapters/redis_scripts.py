@@ -49,7 +49,7 @@ def translated() -> Iterator[None]:
         _, refused, move = str(error).partition("TRANSITION ")
         if refused:
             raise IllegalTransition(f"A version can't go from {move.replace(' -> ', ' to ')}.") from error
-        raise StoreError(f"Redis refused a command: {error}.", "See `galaxy doctor`.") from error
+        raise StoreError(f"Redis refused a command: {error}.", "Look at its memory and its log.") from error
     except RedisError as error:
         raise StoreError(
             f"Redis can't be reached: {error}.", "Check GALAXY_STORE_URL and that Redis runs."
