@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _DEFAULT_PORT: Final = {"http": 80, "https": 443}
-#: Prefixes that carry an IPv4 address in their last 32 bits (RFC 6052, RFC 8215).
-_NAT64: Final = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/96"))
+#: How networks without IPv4 reach it: the last 32 bits are an IPv4 address (RFC 6052).
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 class NotReachable(Exception):
@@ -114,15 +114,11 @@ def is_loopback_name(host: str) -> bool:
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is on the public internet, and so is every IPv4 address that hides in it."""
+    """Whether an IP address is on the public internet, and so is the IPv4 address that hides in it."""
     ip = ipaddress.ip_address(address)
-    if not ip.is_global or ip.is_multicast or ip.is_reserved or ip.is_unspecified:
-        return False
-    return isinstance(ip, ipaddress.IPv4Address) or all(is_public(str(inner)) for inner in _hidden(ip))
-
-
-def _hidden(ip: ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
-    inner = [ip.ipv4_mapped, ip.sixtofour, *(ip.teredo or ())]
-    if any(ip in network for network in _NAT64):
-        inner.append(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF))
-    return [address for address in inner if address is not None]
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip in _NAT64:
+            return is_public(str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)))
+        if ip.sixtofour or ip.teredo or ip.ipv4_mapped:
+            return False  # tunnels that nobody serves a registry from, and that may end anywhere
+    return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)

@@ -1,0 +1,95 @@
+"""What every registry must do for the client: the test server and the real one pass the same tests."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from galaxy.adapters.registry import Registry
+from galaxy.domain.errors import BaseImageNotFound
+from galaxy.domain.image_reference import ImageReference
+from tests.support.docker_registry import DockerRegistry, docker_registry
+from tests.support.registry_server import RegistryServer, digest_of, image_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CONFIG = b'{"os": "linux", "architecture": "amd64", "rootfs": {"type": "layers", "diff_ids": []}}'
+OTHER_CONFIG = CONFIG.replace(b"amd64", b"arm64")
+
+
+@pytest.fixture(scope="module", params=["test server", "docker-registry"])
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RegistryServer | DockerRegistry]:
+    if request.param == "test server":
+        with RegistryServer().running() as server:
+            yield server
+    else:
+        with docker_registry(tmp_path_factory.mktemp("registry")) as process:
+            yield process
+
+
+@pytest.fixture
+def registry(server: RegistryServer | DockerRegistry) -> Iterator[Registry]:
+    registry = Registry(docker_hub_mirror=server.url)
+    yield registry
+    registry.close()
+
+
+def test_a_tag_resolves_to_the_digest_of_the_manifest_under_it(
+    server: RegistryServer | DockerRegistry, registry: Registry
+) -> None:
+    digest = server.publish_image("meteor/galaxy-app", "latest", CONFIG)
+    assert registry.resolve(ImageReference.parse("meteor/galaxy-app")) == digest
+
+
+def test_a_moved_tag_resolves_to_the_new_digest(
+    server: RegistryServer | DockerRegistry, registry: Registry
+) -> None:
+    reference = ImageReference.parse("meteor/moving:1")
+    first = server.publish_image("meteor/moving", "1", CONFIG)
+    assert registry.resolve(reference) == first
+    second = server.publish_image("meteor/moving", "1", OTHER_CONFIG)
+    assert registry.resolve(reference) == second != first
+
+
+def test_one_word_images_are_in_library(server: RegistryServer | DockerRegistry, registry: Registry) -> None:
+    digest = server.publish_image("library/debian", "12", CONFIG)
+    assert registry.resolve(ImageReference.parse("debian:12")) == digest
+
+
+@pytest.mark.parametrize("missing", ["meteor/galaxy-app:no-such-tag", "meteor/no-such-repository:latest"])
+def test_a_missing_tag_or_repository_is_not_found(
+    server: RegistryServer | DockerRegistry, registry: Registry, missing: str
+) -> None:
+    server.publish_image("meteor/galaxy-app", "latest", CONFIG)
+    with pytest.raises(BaseImageNotFound, match=missing):
+        registry.resolve(ImageReference.parse(missing))
+
+
+def test_a_manifest_is_read_by_tag_and_by_digest_with_its_bytes_unchanged(
+    server: RegistryServer | DockerRegistry, registry: Registry
+) -> None:
+    digest = server.publish_image("meteor/galaxy-app", "latest", CONFIG)
+    reference = ImageReference.parse("meteor/galaxy-app:latest")
+    for manifest in (registry.manifest(reference), registry.manifest(reference.at(digest))):
+        assert manifest.body == image_manifest(CONFIG)
+        assert manifest.digest == digest == f"sha256:{hashlib.sha256(manifest.body).hexdigest()}"
+        assert manifest.for_platform("linux", "amd64") == digest
+
+
+def test_a_tag_that_holds_an_index_resolves_to_the_index_and_leads_to_each_platform(
+    server: RegistryServer | DockerRegistry, registry: Registry
+) -> None:
+    configs = {"linux/amd64": CONFIG, "linux/arm64/v8": OTHER_CONFIG}
+    digest = server.publish_index("meteor/many", "1", configs)
+    reference = ImageReference.parse("meteor/many:1")
+    manifest = registry.manifest(reference)
+    assert registry.resolve(reference) == manifest.digest == digest
+    assert manifest.is_index
+    assert manifest.for_platform("linux", "amd64") == digest_of(image_manifest(CONFIG))
+    assert manifest.for_platform("linux", "arm64") == digest_of(image_manifest(OTHER_CONFIG))
+    assert manifest.for_platform("linux", "s390x") is None
