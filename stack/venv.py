@@ -41,6 +41,7 @@ def ensure(checkout: Checkout) -> None:
             say("Installing the locked dependencies into .venv …")
             _create(checkout)
             _pip(checkout, "--require-hashes", "-r", LOCK)
+            stamp.write_text(f"{dependencies}\n")
         _pip(checkout, "--no-index", "--no-deps", "--no-build-isolation", "-e", ".")
         stamp.write_text(f"{dependencies} {project}\n")
 
