@@ -17,22 +17,22 @@ if TYPE_CHECKING:
 
     from bench.measure import Result
 
-_BENCHMARKS: Final[dict[str, Callable[[], Result]]] = {
+BENCHMARKS: Final[dict[str, Callable[[], Result]]] = {
     "build_overhead": build_overhead.run,
     "cli_help": cli_help.run,
 }
 
 
 @click.command()
-@click.argument("names", nargs=-1, type=click.Choice([*_BENCHMARKS]))
+@click.argument("names", nargs=-1, type=click.Choice([*BENCHMARKS]))
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line, with each measurement.")
 def main(names: tuple[str, ...], *, as_json: bool) -> None:
     """Run the benchmarks NAMES, or all. A missed goal is said and is no error; one that can't run is."""
     failed = False
-    for name in names or _BENCHMARKS:
+    for name in names or BENCHMARKS:
         print(f"{name}:", file=sys.stderr)
         try:
-            result = _BENCHMARKS[name]()
+            result = BENCHMARKS[name]()
         except (CannotRun, GalaxyError) as error:
             failed = True
             print(
@@ -45,4 +45,5 @@ def main(names: tuple[str, ...], *, as_json: bool) -> None:
     sys.exit(failed)
 
 
-main()
+if __name__ == "__main__":
+    main()

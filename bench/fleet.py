@@ -110,7 +110,7 @@ def _own_broker(url: str) -> Iterator[str]:
             except ResponseError:  # it has fewer databases
                 continue
             except RedisError as error:
-                raise CannotRun(f"GALAXY_BROKER_URL can't be reached: {error}") from error
+                raise CannotRun(f"The broker can't be reached: {error}") from error
             try:
                 yield own
             finally:
@@ -123,6 +123,10 @@ def _own_broker(url: str) -> Iterator[str]:
 def _own_keys(url: str, prefix: str) -> Iterator[Redis]:
     """A client; removes the keys with the prefix at the end."""
     with Redis.from_url(url, decode_responses=True) as redis:
+        try:
+            redis.ping()
+        except RedisError as error:
+            raise CannotRun(f"The store or the logs can't be reached: {error}") from error
         try:
             yield redis
         finally:
