@@ -74,7 +74,7 @@ def pipeline(checkout: Checkout, choices: Choices) -> list[Process]:
     """The pipeline's own processes."""
     celery = (str(checkout.venv / "bin" / "celery"), "-A", "workers")
     build = ("worker", "-Q", "builds,builds.bulk", "-P", "prefork", "-c", "2", "-n", "build@%h", "-l", "INFO")
-    control = ("worker", "-Q", "control,base-images,rollouts", "-c", "2", "-n", "control@%h", "-l", "INFO")
+    control = ("worker", "-Q", "control,celery,base-images,rollouts", "-c", "2", "-n", "control@%h", "-l", "INFO")
     flower = choices.port("flower")
     return [
         Process(
