@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import ipaddress
 import json
 import os
 import socket
@@ -86,7 +87,10 @@ class Engine:
     def gateway(self) -> str:
         """The host's address on the default bridge, which containers can reach; "" if the engine does not tell."""
         configs = self.call("GET", "/networks/bridge")["IPAM"]["Config"] or [{}]
-        return str(configs[0].get("Gateway", ""))
+        if "Gateway" in configs[0] or "Subnet" not in configs[0]:
+            return str(configs[0].get("Gateway", ""))
+        # an engine that has just made its bridge tells the subnet only; it took the first address for itself
+        return str(next(ipaddress.ip_network(configs[0]["Subnet"]).hosts()))
 
     def build(self, context: bytes, tag: str) -> None:
         """Build the Dockerfile in a tar archive."""
