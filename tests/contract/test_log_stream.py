@@ -338,6 +338,18 @@ def test_sentences_and_output_are_in_the_log_in_order_and_redacted(log: LogStrea
     assert abs(lines[0].at_ms - time.time() * 1000) < 60_000
 
 
+def test_a_very_long_line_is_in_the_log_in_pieces_that_say_so(log: LogStream) -> None:
+    line = "0123456789é" * 30_000
+    with _writer(log) as writer:
+        for at in range(0, len(line), 20_000):
+            writer.output(Stream.STDOUT, line[at : at + 20_000].encode())
+        writer.output(Stream.STDOUT, b"\nnext\n")
+    *pieces, end, following = log.read(APP).lines
+    assert "".join(_texts([*pieces, end])) == line
+    assert [piece.continued for piece in [*pieces, end, following]] == [True] * len(pieces) + [False, False]
+    assert following.text == "next"
+
+
 def test_a_line_is_in_the_log_soon_although_nothing_follows(log: LogStream) -> None:
     with _writer(log) as writer:
         for number in range(5):
