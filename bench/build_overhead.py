@@ -34,7 +34,7 @@ PAIRS: Final = 11
 #: Fixed, so that repeated runs overwrite the same tags in the registry.
 _OURS: Final = "ours.build-overhead.bench"
 _FLOOR: Final = "floor.build-overhead.bench"
-_BUNDLE: Final = Path(__file__).parent.parent / "examples" / "bundles" / "hello"
+_BUNDLE: Final = Path(__file__).parent.parent / "examples" / "bundles" / "hello" / "bundle"
 _ON_THE_WAY: Final = (VersionState.QUEUED, VersionState.BUILDING)
 _POLL_S: Final = 0.001
 _BUILD_TIMEOUT_S: Final = 60
