@@ -29,9 +29,8 @@ def show(stack: Stack) -> None:
     """
     bundle = f"{stack.variables['GALAXY_BUNDLES_URL']}/hello.tar.gz"
     settings = stack.checkout.root / "examples" / "bundles" / "hello" / "settings.json"
-    _galaxy(
-        stack, "deploy", APP, "--bundle", bundle, "--settings", str(settings.relative_to(stack.checkout.root))
-    )
+    said = str(settings.relative_to(stack.checkout.root))
+    _galaxy(stack, "deploy", APP, "--bundle", bundle, "--settings", said, "--by", "demo")
     _galaxy(stack, "versions", APP)
     newest = _newest_version(stack)
     image, digest = newest["image"], newest["image_digest"]

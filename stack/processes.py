@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -63,7 +62,7 @@ def services(checkout: Checkout, choices: Choices) -> list[Process]:
         _registry(checkout, choices, "apps"),
         Process(
             "bundles",
-            (sys.executable, *serve),
+            (str(checkout.python), *serve),
             readiness.answers_http(bundles, "/", choices.bundles_host),
             port="bundles",
         ),
@@ -74,7 +73,17 @@ def pipeline(checkout: Checkout, choices: Choices) -> list[Process]:
     """The pipeline's own processes."""
     celery = (str(checkout.venv / "bin" / "celery"), "-A", "workers")
     build = ("worker", "-Q", "builds,builds.bulk", "-P", "prefork", "-c", "2", "-n", "build@%h", "-l", "INFO")
-    control = ("worker", "-Q", "control,celery,base-images,rollouts", "-c", "2", "-n", "control@%h", "-l", "INFO")
+    control = (
+        "worker",
+        "-Q",
+        "control,celery,base-images,rollouts",
+        "-c",
+        "2",
+        "-n",
+        "control@%h",
+        "-l",
+        "INFO",
+    )
     flower = choices.port("flower")
     return [
         Process(

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stack import packages
@@ -15,8 +16,6 @@ from stack.checkout import locked
 from stack.console import StackError, say
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from stack.checkout import Checkout
 
 LOCK = "requirements-dev.txt"
@@ -51,7 +50,7 @@ def _digest(checkout: Checkout, file: str) -> str:
     parts = (
         (checkout.root / file).read_bytes(),
         sys.version.encode(),
-        sys.prefix.encode(),
+        sys.base_prefix.encode(),
         os.fsencode(checkout.root),
     )
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
@@ -62,7 +61,14 @@ def _create(checkout: Checkout) -> None:
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
         packages.install([f"python{version}-venv"], "the virtual environment")
     _remove(checkout.venv)
-    _run([sys.executable, "-m", "venv", str(checkout.venv)], checkout)
+    _run([_interpreter(), "-m", "venv", str(checkout.venv)], checkout)
+
+
+def _interpreter() -> str:
+    """The interpreter outside of any virtual environment: `python3` may be the very one that is made anew here."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    outside = Path(sys.base_prefix) / "bin" / f"python{version}"
+    return str(outside) if outside.exists() else sys.executable
 
 
 def _remove(venv: Path) -> None:

@@ -5,7 +5,7 @@ set -euo pipefail
 echo "Downloading and unpacking the bundle"
 wget -q -O - "$1" | tar -xz -C /app/bundle
 
-echo "Unpacked $(find /app/bundle -type f | wc -l) files:"
+echo "The bundle's files:"
 find /app/bundle -type f | sort | sed 's#^/app/bundle/#  #'
 
 if [ ! -e /app/bundle/public/index.html ]; then
