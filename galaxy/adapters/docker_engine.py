@@ -20,6 +20,7 @@ from requests.exceptions import RequestException
 
 from galaxy.adapters.attach_stream import AttachStream
 from galaxy.adapters.engine import Image
+from galaxy.adapters.interruptible import interruptible
 from galaxy.domain.contract import SETUP_SCRIPT, FileKind, SetupScript
 from galaxy.domain.errors import BaseImageUnusable, EngineError
 
@@ -60,8 +61,12 @@ class DockerEngine:
             try:
                 return _image(self._api.inspect_image(reference))
             except NoSuchObject:
-                events = self._api.pull(repository, tag=digest, stream=True, decode=True)
-                _consume(events, keep_going)
+                api = self._api
+                with self._given_up_with(api):
+                    interruptible(
+                        lambda: _consume(api.pull(repository, tag=digest, stream=True, decode=True)),
+                        keep_going,
+                    )
             return _image(self._api.inspect_image(reference), pulled=True)
 
     def setup_script(self, image: Image) -> SetupScript:
@@ -96,9 +101,11 @@ class DockerEngine:
                     network_mode=self._network, log_config=LogConfig(type="none")
                 ),
             )
-        container = DockerBuildContainer(self._api, created["Id"])
+        api = self._api
+        container = DockerBuildContainer(api, created["Id"])
         try:
-            yield container
+            with self._given_up_with(api):
+                yield container
         finally:
             container.close()
             self._remove(created["Id"])
@@ -106,8 +113,12 @@ class DockerEngine:
     def push(self, repository: str, tag: str, image_id: str, keep_going: Callable[[], None]) -> str:
         """See `Engine.push`."""
         with _translated("push the image"):
-            events = self._api.push(repository, tag=tag, stream=True, decode=True)
-            digest = _consume(events, keep_going).get("Digest")
+            api = self._api
+            with self._given_up_with(api):
+                final = interruptible(
+                    lambda: _consume(api.push(repository, tag=tag, stream=True, decode=True)), keep_going
+                )
+            digest = final.get("Digest")
             pushed = self._api.inspect_image(image_id).get("RepoDigests") or ()
         # a worker that lost its lease may have moved the tag between our commit and our push
         if f"{repository}@{digest}" not in pushed:
@@ -127,6 +138,16 @@ class DockerEngine:
         with _translated("answer"):
             return str(self._api.version()["Version"])
 
+    @contextmanager
+    def _given_up_with(self, api: docker.APIClient) -> Iterator[None]:
+        """A call that was given up may still use the client: what comes after an error takes another one."""
+        try:
+            yield
+        except BaseException:
+            if getattr(self._local, "api", None) is api:
+                del self._local.api
+            raise
+
     @property
     def _api(self) -> docker.APIClient:
         if not hasattr(self._local, "api"):
@@ -143,6 +164,10 @@ class DockerEngine:
                 chunks, found = self._api.get_archive(container, path)
             except NoSuchObject:
                 return SetupScript(kind=FileKind.MISSING)
+            except APIError as error:
+                if "too many links" in str(error):  # a circle
+                    return SetupScript(kind=FileKind.OTHER)
+                raise
             with closing(chunks):
                 if not found["mode"] & (_GO_SYMLINK | _GO_DIR):
                     return _script(found["mode"], chunks)
@@ -181,10 +206,12 @@ class DockerBuildContainer:
             stream.read(on_output, keep_going)
             return self._exit_code(keep_going)
 
-    def commit(self, repository: str, tag: str, config: ImageConfig) -> Image:
+    def commit(self, repository: str, tag: str, config: ImageConfig, keep_going: Callable[[], None]) -> Image:
         """See `BuildContainer.commit`."""
         with _translated("commit the build container"):
-            committed = self._api.commit(self._id, repository, tag, conf=dict(config))
+            committed = interruptible(
+                lambda: self._api.commit(self._id, repository, tag, conf=dict(config)), keep_going
+            )
             return _image(self._api.inspect_image(committed["Id"]))
 
     def close(self) -> None:
@@ -234,11 +261,10 @@ def _translated(action: str) -> Iterator[None]:
         ) from error
 
 
-def _consume(events: Iterable[dict[str, Any]], keep_going: Callable[[], None]) -> dict[str, Any]:
+def _consume(events: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """Reads a progress stream to its end; errors come in it, with HTTP status 200. Returns its last `aux`."""
     last: dict[str, Any] = {}
     for event in events:
-        keep_going()
         if "error" in event:
             raise EngineError(
                 f"The engine said: {event['error']}.", "Check the registry and the engine's log."

@@ -48,7 +48,9 @@ class BuildContainer(Protocol):
         """
         ...
 
-    def commit(self, repository: str, tag: str, config: ImageConfig) -> Image:
+    def commit(
+        self, repository: str, tag: str, config: ImageConfig, keep_going: Callable[[], None]
+    ) -> Image:
         """Saves the container's files as an image with this config."""
         ...
 

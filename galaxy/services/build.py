@@ -102,6 +102,9 @@ class BuildStage:
                 return _gave_up(attempt, log, error)
             except Exception as error:  # the specification: any error is retried
                 raise self._failed(attempt, log, record, error) from error
+            except (SystemExit, KeyboardInterrupt):  # this worker has to stop
+                self._hand_back(attempt, log)
+                raise
             log.say(f"Version {attempt.version} is built: {built.image}, digest {built.image_digest}.")
         with suppress(QueueError):  # the reconciler makes up for it
             self._queue.roll_out(ref)
@@ -143,7 +146,7 @@ class BuildStage:
                     created=datetime.now(UTC),
                 )
                 config = with_labels(base_image.config, labels)
-                app_image = box.commit(repository, tag, config)
+                app_image = box.commit(repository, tag, config, keep_going)
                 committed.append(app_image.id)
                 if changed := differences(config, app_image.config):
                     raise ImageConfigChanged(
@@ -167,6 +170,13 @@ class BuildStage:
     def _finish(self, attempt: Attempt, built: BuiltImage, record: StepRecorder) -> None:
         if lost_to := self._store.finish(attempt, built, record.timings):
             raise abandoned(attempt, lost_to)
+
+    def _hand_back(self, attempt: Attempt, log: LogWriter) -> None:
+        log.end_output()
+        log.say(f"The worker is being stopped. Another one begins attempt {attempt.number} again.")
+        if self._store.hand_back(attempt) is None:
+            with suppress(QueueError):  # the reconciler makes up for it
+                self._queue.build(attempt.ref, retries=attempt.number - 1)
 
     def _verified_command(self, base: ImageReference, image: Image, log: LogWriter) -> tuple[str, ...]:
         """The build container's command. An image's id is a hash, so what was found out about it stays true."""

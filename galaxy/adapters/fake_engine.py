@@ -1,0 +1,245 @@
+"""An engine in memory: no containers, no registry, and the same contract tests as the real one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict, deque
+from contextlib import contextmanager
+from itertools import count
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+
+from galaxy.adapters.engine import Image
+from galaxy.domain.contract import FileKind, SetupScript, declared_volumes
+from galaxy.domain.errors import BaseImageUnusable, EngineError
+from galaxy.domain.log import Stream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from galaxy.domain.image_config import ImageConfig
+
+#: What a script that keeps the contract looks like from outside.
+BASH_SCRIPT: Final = SetupScript(kind=FileKind.FILE, executable=True, first_line="#!/bin/bash")
+
+
+class Running:
+    """A program in a build container, as the program itself sees it.
+
+    Attributes:
+        line: What it was handed on stdin.
+    """
+
+    def __init__(
+        self, line: str, on_output: Callable[[Stream, bytes], None], keep_going: Callable[[], None]
+    ) -> None:
+        self.line = line
+        self.tick = keep_going
+        self._on_output = on_output
+
+    def print(self, text: str | bytes, stream: Stream = Stream.STDOUT) -> None:
+        """Prints exactly this; the line end is the program's business. May end the program."""
+        self.tick()
+        self._on_output(stream, text.encode() if isinstance(text, str) else text)
+
+
+Program: TypeAlias = "Callable[[Running], int]"
+"""Runs in place of setup.sh and returns its exit code. One that goes on for long calls `tick` now and then."""
+
+
+def succeed(_: Running) -> int:
+    """The program that prints nothing and succeeds."""
+    return 0
+
+
+class _Content(NamedTuple):
+    image: Image
+    script: SetupScript
+    program: Program
+    has_bash: bool
+
+
+class FakeEngine:
+    """A container engine and its registries in memory. Not for several threads.
+
+    Attributes:
+        containers: Names of the containers that exist.
+        volumes: The anonymous volumes that exist, as `CONTAINER:PATH`.
+        images: The images that exist, by id.
+        unreachable: Hosts of registries that can't be reached.
+        alter_config: What the engine makes of a config on commit; the real one should change nothing.
+    """
+
+    def __init__(self) -> None:
+        self.containers: set[str] = set()
+        self.volumes: set[str] = set()
+        self.images: dict[str, Image] = {}
+        self.unreachable: set[str] = set()
+        self.alter_config: Callable[[dict[str, object]], dict[str, object]] = dict
+        self._contents: dict[str, _Content] = {}
+        self._names: dict[str, str] = {}
+        self._registries: dict[str, str] = {}
+        self._faults: defaultdict[str, deque[Exception]] = defaultdict(deque)
+        self._ids = (_sha256(f"image {number}") for number in count(1))
+
+    # -- what a test prepares and asks
+
+    def publish(
+        self,
+        repository: str,
+        config: ImageConfig,
+        *,
+        script: SetupScript = BASH_SCRIPT,
+        program: Program = succeed,
+        has_bash: bool = True,
+    ) -> str:
+        """Puts a base image into a registry and returns its manifest digest.
+
+        Args:
+            repository: With the registry's host.
+            config: As the engine's API would show it.
+            script: What is found at `/app/setup.sh`.
+            program: What that script does.
+            has_bash: There is a bash where the script's first line says.
+        """
+        image = Image(id=next(self._ids), config=dict(config))
+        self._contents[image.id] = _Content(image, script, program, has_bash)
+        digest = _sha256(f"manifest of {image.id}")
+        self._registries[f"{repository}@{digest}"] = image.id
+        return digest
+
+    def fail_next(self, method: str, *errors: Exception) -> None:
+        """The next calls of a method raise these: of the engine's, or `create`, `run`, `commit`."""
+        self._faults[method].extend(errors)
+
+    def tag(self, repository: str, tag: str, image_id: str) -> None:
+        """Moves a tag, as another worker might."""
+        self._names[f"{repository}:{tag}"] = image_id
+
+    def registry_digest(self, repository: str, tag: str) -> str | None:
+        """The manifest digest that the registry shows for a tag."""
+        return self._registries.get(f"{repository}:{tag}")
+
+    # -- what the build stage uses
+
+    def pull(self, repository: str, digest: str, keep_going: Callable[[], None]) -> Image:
+        """See `Engine.pull`."""
+        self._meet_fault("pull")
+        reference = f"{repository}@{digest}"
+        if known := self._names.get(reference):
+            return self.images[known]
+        self._reach(repository)
+        keep_going()
+        found = self._registries.get(reference)
+        if not found:
+            raise EngineError(f"The engine could not pull the base image: no manifest {digest}.")
+        self._names[reference] = found
+        self.images[found] = self._contents[found].image
+        return self.images[found].model_copy(update={"pulled": True})
+
+    def setup_script(self, image: Image) -> SetupScript:
+        """See `Engine.setup_script`."""
+        self._meet_fault("setup_script")
+        return self._content(image.id).script
+
+    @contextmanager
+    def build_container(
+        self, image: Image, *, name: str, command: tuple[str, ...]
+    ) -> Iterator[FakeBuildContainer]:
+        """See `Engine.build_container`."""
+        self._meet_fault("create")
+        content = self._content(image.id)
+        if name in self.containers:
+            raise EngineError(f"The engine could not create the build container: {name} is in use.")
+        volumes = {f"{name}:{path}" for path in declared_volumes(image.config)}
+        self.containers.add(name)
+        self.volumes |= volumes
+        try:
+            yield FakeBuildContainer(self, content, command)
+        finally:
+            self.containers.remove(name)
+            self.volumes -= volumes
+
+    def push(self, repository: str, tag: str, image_id: str, keep_going: Callable[[], None]) -> str:
+        """See `Engine.push`."""
+        self._meet_fault("push")
+        self._reach(repository)
+        keep_going()
+        if self._names.get(f"{repository}:{tag}") != image_id:
+            raise EngineError(f"The engine did not push the image that was committed for {repository}:{tag}.")
+        digest = _sha256(f"manifest of {image_id}")
+        self._registries |= {f"{repository}:{tag}": digest, f"{repository}@{digest}": image_id}
+        return digest
+
+    def remove_image(self, reference: str) -> None:
+        """See `Engine.remove_image`."""
+        self._meet_fault("remove_image")
+        image_id = self._names.pop(reference, reference)
+        names = [name for name, named in self._names.items() if named == image_id]
+        if reference == image_id:
+            for name in names:
+                del self._names[name]
+        if reference == image_id or not names:
+            self.images.pop(image_id, None)
+
+    def ping(self) -> str:
+        """See `Engine.ping`."""
+        self._meet_fault("ping")
+        return "fake"
+
+    # -- inside
+
+    def save(self, content: _Content, repository: str, tag: str, config: ImageConfig) -> Image:
+        """Commits a container; for `FakeBuildContainer`."""
+        self._meet_fault("commit")
+        image = Image(id=next(self._ids), config=self.alter_config(dict(config)))
+        self.images[image.id] = image
+        self._contents[image.id] = content._replace(image=image)
+        self.tag(repository, tag, image.id)
+        return image
+
+    def start(self, content: _Content) -> Program:
+        """What a started container runs; for `FakeBuildContainer`."""
+        self._meet_fault("run")
+        if not content.has_bash:
+            raise BaseImageUnusable("bash could not be started in the base image: no such file.")
+        return content.program
+
+    def _content(self, image_id: str) -> _Content:
+        if image_id not in self.images:
+            raise EngineError(f"The engine has no image {image_id}.")
+        return self._contents[image_id]
+
+    def _reach(self, repository: str) -> None:
+        host = repository.partition("/")[0]
+        if host in self.unreachable:
+            raise EngineError(f"The engine said: connection to {host} refused.")
+
+    def _meet_fault(self, method: str) -> None:
+        if self._faults[method]:
+            raise self._faults[method].popleft()
+
+
+class FakeBuildContainer:
+    """See `BuildContainer`. Attributes: `command`, what it was created with."""
+
+    def __init__(self, engine: FakeEngine, content: _Content, command: tuple[str, ...]) -> None:
+        self._engine = engine
+        self._content = content
+        self.command = command
+
+    def run(
+        self, line: str, on_output: Callable[[Stream, bytes], None], keep_going: Callable[[], None]
+    ) -> int:
+        """See `BuildContainer.run`."""
+        return self._engine.start(self._content)(Running(line, on_output, keep_going))
+
+    def commit(
+        self, repository: str, tag: str, config: ImageConfig, keep_going: Callable[[], None]
+    ) -> Image:
+        """See `BuildContainer.commit`."""
+        keep_going()
+        return self._engine.save(self._content, repository, tag, config)
+
+
+def _sha256(text: str) -> str:
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
