@@ -6,6 +6,9 @@ Format: https://docs.docker.com/reference/api/engine/version/v1.41/#operation/Co
 from __future__ import annotations
 
 import socket
+from itertools import groupby
+from operator import itemgetter
+from contextlib import suppress
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
@@ -71,10 +74,16 @@ class AttachStream:
                 continue
             if not data:
                 return
-            for stream, piece in decoder.feed(data):
-                on_output(stream, piece)
+            # a frame is often one line: whoever takes the output is called less often
+            for stream, frames in groupby(decoder.feed(data), key=itemgetter(0)):
+                on_output(stream, b"".join(piece for _, piece in frames))
 
     def close(self) -> None:
-        """Closes the connection. An unread stream would block the engine's kill and remove."""
+        """Ends the connection, now: an unread stream would block the engine's kill and remove.
+
+        The HTTP response holds on to the socket, so that closing it alone would end nothing yet.
+        """
+        with suppress(OSError):  # the engine was quicker
+            self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
         self._owner = None
