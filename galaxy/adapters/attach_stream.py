@@ -6,9 +6,9 @@ Format: https://docs.docker.com/reference/api/engine/version/v1.41/#operation/Co
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 from itertools import groupby
 from operator import itemgetter
-from contextlib import suppress
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
