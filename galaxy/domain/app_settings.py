@@ -49,7 +49,6 @@ _BASE_IMAGE_WORDS: Final = MappingProxyType(
 _LIKENESS: Final = 0.87
 #: Words of fewer letters are like too many others.
 _MIN_LIKENESS_LENGTH: Final = 6
-_MAX_KEY_LENGTH: Final = 40
 
 _EXAMPLE_BASE_IMAGE: Final = '{"repository": "meteor/galaxy-app", "tag": "latest"}'
 _EXAMPLE_ENV: Final = '{"MONGO_URL": "mongodb://db.example.com/app"}'
@@ -227,8 +226,8 @@ def _warnings(
 def _meant(key: str, words: Mapping[str, str]) -> str | None:
     """The key of ours that `key` is, or was meant to be."""
     folded = _folded(key)
-    if folded in words or len(folded) > _MAX_KEY_LENGTH:
-        return words.get(folded)
+    if folded in words:
+        return words[folded]
     candidates = [word for word in words if len(word) >= _MIN_LIKENESS_LENGTH]
     like = difflib.get_close_matches(folded, candidates, n=1, cutoff=_LIKENESS)
     return words[like[0]] if like else None

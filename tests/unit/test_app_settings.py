@@ -296,6 +296,7 @@ def test_a_section_that_is_no_object_is_refused(section: object) -> None:
         ("baseImgae", "baseImage"),
         ("\uff42aseImage", "baseImage"),
         ("Env", "env"),
+        ("\uff25\uff2e\uff36", "env"),
         ("ENV", "env"),
         ("env ", "env"),
         ("envs", "env"),

@@ -19,7 +19,9 @@ tags = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", fullmatch=True)
 @st.composite
 def references(draw: st.DrawFn) -> ImageReference:
     path = "/".join(draw(st.lists(components, min_size=1, max_size=4)))
-    text = draw(hosts) + path
+    host = draw(hosts)
+    # without a host, a first part with a dot would be read as one
+    text = (host or "docker.io/" if "." in path.split("/")[0] else host) + path
     tag, digest = draw(st.tuples(st.none() | tags, st.none() | st.just(DIGEST)))
     text += (f":{tag}" if tag else "") + (f"@{digest}" if digest else "")
     return ImageReference.parse(text)
