@@ -1,0 +1,181 @@
+"""The documents say what the code does: links, commands, settings, states and paths are compared with it."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+from pydantic import SecretStr
+
+from galaxy import settings as settings_module
+from galaxy.cli import cli
+from galaxy.domain.states import TRANSITIONS, Step, VersionState
+from galaxy.settings import Settings
+
+if TYPE_CHECKING:
+    import click
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
+ARCHITECTURE = DOCS / "ARCHITECTURE.md"
+ADRS = sorted((DOCS / "adr").glob("*.md"))
+
+document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+
+_FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+_HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+_COMMAND = re.compile(r"(?:^(?:\$ )?|`|\| |\$\()galaxy ([a-z][^`\n|)]*)", re.MULTILINE)
+_MAKE = re.compile(r"(?:^(?:\$ )?|`|\$\()make (?:-s )?([a-z]+)", re.MULTILINE)
+_PATH = re.compile(r"`((?:[a-z_.]+/)+(?:[\w.-]+\.(?:py|lua|md|toml|sh))?)`")
+
+
+def table_rows(text: str, first_heading: str) -> list[list[str]]:
+    """Cells of the table whose header begins with this word, without the header."""
+    (table,) = re.findall(rf"^\| {first_heading} \|.*\n\|[-| ]+\|\n((?:\|.*\n)+)", text, re.MULTILINE)
+    return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in table.splitlines()]
+
+
+def anchors(text: str) -> set[str]:
+    """The fragments by which a page's headings can be linked to, as GitHub makes them."""
+    headings = _HEADING.findall(_FENCE.sub("", text))
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@document
+def test_every_relative_link_leads_somewhere(document: Path) -> None:
+    broken = []
+    for link in _LINK.findall(_FENCE.sub("", document.read_text())):
+        if "://" in link:
+            continue
+        path, _, fragment = link.partition("#")
+        target = (document.parent / path).resolve() if path else document
+        if not target.exists() or (fragment and fragment not in anchors(target.read_text())):
+            broken.append(link)
+    assert not broken
+
+
+class Use(NamedTuple):
+    """A command as a document writes it."""
+
+    text: str
+    words: list[str]
+
+
+def commands_in(text: str) -> list[Use]:
+    joined = text.replace("\\\n", " ")
+    return [Use(f"galaxy {found}", shlex.split(found, comments=True)) for found in _COMMAND.findall(joined)]
+
+
+def mistakes_in(use: Use) -> list[str]:
+    name, *rest = use.words
+    command = cli.commands.get(name)
+    if command is None:
+        return [f"{use.text}: there is no such command"]
+    known = options_of(command)
+    given = [word.partition("=")[0] for word in rest if word.startswith("-") and word != "-"]
+    return [f"{use.text}: no option {option}" for option in given if option not in known]
+
+
+def options_of(command: click.Command) -> set[str]:
+    names = {name for parameter in command.params for name in parameter.opts}
+    return names | {"-h", "--help"}
+
+
+@document
+def test_every_galaxy_command_exists_with_its_options(document: Path) -> None:
+    assert [mistake for use in commands_in(document.read_text()) for mistake in mistakes_in(use)] == []
+
+
+def test_the_readme_shows_every_command() -> None:
+    shown = {use.words[0] for use in commands_in((ROOT / "README.md").read_text())}
+    assert cli.commands.keys() <= shown
+
+
+def test_messages_name_only_commands_that_exist() -> None:
+    sources = sorted((ROOT / "galaxy").rglob("*.py"))
+    named = {
+        (path.name, name)
+        for path in sources
+        for name in re.findall(r"(?:`|: )galaxy ([a-z][a-z-]*)[ `]", path.read_text())
+    }
+    assert named, "messages tell people what to do, by commands"
+    assert {(path, name) for path, name in named if name not in cli.commands} == set()
+
+
+@document
+def test_every_make_target_exists(document: Path) -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(_MAKE.findall(document.read_text())) <= targets
+
+
+@document
+def test_every_path_in_backticks_exists(document: Path) -> None:
+    if document.name == "CHANGELOG.md":
+        return  # tells of the past
+    paths = _PATH.findall(_FENCE.sub("", document.read_text()))
+    ignored = {".stack/", ".venv/"}  # made by the set-up
+    assert [path for path in paths if path not in ignored and not (ROOT / path).exists()] == []
+
+
+def descriptions() -> dict[str, str]:
+    """What galaxy/settings.py says below each setting."""
+    tree = ast.parse(Path(settings_module.__file__).read_text())
+    (body,) = [node.body for node in tree.body if isinstance(node, ast.ClassDef)]
+    return {
+        field.target.id: " ".join(str(below.value.value).split())
+        for field, below in pairwise(body)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(below, ast.Expr)
+        and isinstance(below.value, ast.Constant)
+    }
+
+
+def shown_default(value: object) -> str:
+    if value is None or value == ():
+        return "none"
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    return f"`{int(text) if isinstance(text, float) and text.is_integer() else text}`"
+
+
+def test_settings_page_lists_every_setting_with_default_and_meaning() -> None:
+    told = descriptions()
+    expected = [
+        [f"`GALAXY_{name.upper()}`", shown_default(field.default), told[name]]
+        for name, field in Settings.model_fields.items()
+    ]
+    rows = table_rows((DOCS / "settings.md").read_text(), "Variable")
+    lines = ["| " + " | ".join(row) + " |" for row in expected]
+    assert rows == expected, "docs/settings.md has to say:\n" + "\n".join(lines)
+
+
+@document
+def test_every_setting_that_a_document_names_exists(document: Path) -> None:
+    others = {"GALAXY_BUNDLES_DIR", "GALAXY_BUNDLES_URL", "GALAXY_FLOWER_URL"}  # the local stack's own
+    known = {f"GALAXY_{name.upper()}" for name in Settings.model_fields} | others
+    assert set(re.findall(r"GALAXY_[A-Z_]+[A-Z]", document.read_text())) - known == set()
+
+
+def test_state_table_has_every_state_and_every_move() -> None:
+    rows = table_rows(ARCHITECTURE.read_text(), "State")
+    told = {state.strip("`"): set(re.findall(r"`(\w+)`", moves)) for state, _, moves in rows}
+    assert told == {str(state): {str(to) for to in moves} for state, moves in TRANSITIONS.items()}
+    assert set(told) == {str(state) for state in VersionState}
+
+
+def test_life_of_a_build_tells_the_steps_in_order() -> None:
+    told = re.findall(r"^\d+\. \*\*`(\w+)`\*\*", ARCHITECTURE.read_text(), re.MULTILINE)
+    assert told == [str(step) for step in Step]
+
+
+@pytest.mark.parametrize("adr", ADRS, ids=lambda path: path.stem)
+def test_every_decision_has_its_three_parts_and_is_listed(adr: Path) -> None:
+    assert re.findall(r"^## (.+)$", adr.read_text(), re.MULTILINE) == ["Context", "Decision", "Consequences"]
+    assert f"adr/{adr.name}" in ARCHITECTURE.read_text()
