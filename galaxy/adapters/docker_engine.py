@@ -155,6 +155,8 @@ class DockerEngine:
             if self._url:
                 environment["base_url"] = self._url
             self._local.api = docker.APIClient(**environment, version="auto", timeout=self._timeout_s)
+            # no proxy is between us and an engine; looking for one in the environment is a third of a call's cost
+            self._local.api.trust_env = False
         api: docker.APIClient = self._local.api
         return api
 
