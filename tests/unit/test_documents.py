@@ -98,6 +98,13 @@ def test_the_readme_shows_every_command() -> None:
     assert cli.commands.keys() <= shown
 
 
+def test_every_option_that_the_readme_explains_exists() -> None:
+    known = set[str]().union(*map(options_of, cli.commands.values()))
+    explained = set(re.findall(r"`(--?[a-z][a-z-]*)[ `]", (ROOT / "README.md").read_text()))
+    assert explained
+    assert explained - known == set()
+
+
 def test_messages_name_only_commands_that_exist() -> None:
     sources = sorted((ROOT / "galaxy").rglob("*.py"))
     named = {
