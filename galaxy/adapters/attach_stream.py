@@ -10,7 +10,7 @@ from contextlib import suppress
 from itertools import groupby
 from operator import itemgetter
 from struct import Struct
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from galaxy.domain.log import Stream
 
@@ -22,6 +22,14 @@ _STREAMS: Final = {1: Stream.STDOUT, 2: Stream.STDERR}
 _READ_BYTES: Final = 256 * 1024
 #: How often `keep_going` is asked while nothing is printed.
 _TICK_S: Final = 0.2
+
+
+class SupportsClose(Protocol):
+    """Anything that is closed by `close`."""
+
+    def close(self) -> object:
+        """Closes it."""
+        ...
 
 
 class FrameDecoder:
@@ -51,11 +59,16 @@ class FrameDecoder:
 
 
 class AttachStream:
-    """An open attach stream of a container that was not started yet."""
+    """An open attach stream of a container that was not started yet.
 
-    def __init__(self, connection: socket.socket, owner: object) -> None:
+    Args:
+        connection: Where the frames come from.
+        owner: What holds the connection open besides: the HTTP response that it was upgraded from.
+    """
+
+    def __init__(self, connection: socket.socket, owner: SupportsClose) -> None:
         self._socket = connection
-        self._owner = owner  # the HTTP response: when it is collected, the connection is closed
+        self._owner = owner
         self._socket.settimeout(_TICK_S)
 
     def send_line(self, line: str) -> None:
@@ -79,11 +92,8 @@ class AttachStream:
                 on_output(stream, b"".join(piece for _, piece in frames))
 
     def close(self) -> None:
-        """Ends the connection, now: an unread stream would block the engine's kill and remove.
-
-        The HTTP response holds on to the socket, so that closing it alone would end nothing yet.
-        """
+        """Ends the connection. An unread stream would block the engine's kill and remove."""
         with suppress(OSError):  # the engine was quicker
             self._socket.shutdown(socket.SHUT_RDWR)
+        self._owner.close()
         self._socket.close()
-        self._owner = None

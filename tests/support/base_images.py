@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import tarfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from docker.errors import ImageNotFound
 
 from galaxy.adapters.engine import Image
 from galaxy.adapters.fake_engine import BASH_SCRIPT, Program, succeed
@@ -86,7 +89,8 @@ class BaseImages:
 
     def remove_all(self) -> None:
         for tag in reversed(self._built):
-            self._api.remove_image(tag, force=True)
+            with suppress(ImageNotFound):
+                self._api.remove_image(tag, force=True)
 
     def _root(self, *, has_bash: bool) -> str:
         if has_bash not in self._roots:

@@ -77,7 +77,7 @@ class FakeUnderTest:
         return repository, digest
 
     def has_container(self, name: str) -> bool:
-        return name in self.engine.containers
+        return name in self.engine.container_names
 
     def volumes_of(self, name: str) -> set[str]:
         return {volume for volume in self.engine.volumes if volume.startswith(f"{name}:")}
