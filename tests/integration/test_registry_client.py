@@ -17,6 +17,7 @@ import structlog
 
 from galaxy.adapters.registry import RateLimit, Registry
 from galaxy.adapters.registry.limits import FAILURES_TO_OPEN, OPEN_S
+from galaxy.adapters.registry.transport import MAX_BODY_BYTES
 from galaxy.domain.errors import (
     BaseImageNotFound,
     GalaxyError,
@@ -453,7 +454,7 @@ def test_slow_name_service_does_not_outlast_the_deadline(
     client: Callable[..., Registry], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answered = Event()
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [] if answered.wait(5) else [])
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [answered.wait(5)])
     begun = time.monotonic()
     error = resolved_error(client(timeout_s=0.3), ImageReference.parse("registry.example.com/a/b:1"))
     answered.set()
@@ -465,6 +466,7 @@ def test_an_endless_answer_is_cut_off(server: RegistryServer, client: Callable[.
     server.faults.endless_body = True
     with pytest.raises(RegistryError, match="more than"):
         client().manifest(APP)
+    assert server.endless_bytes < 3 * MAX_BODY_BYTES  # what is in the sockets' buffers counts as sent
 
 
 def test_a_large_answer_is_not_even_begun(server: RegistryServer, client: Callable[..., Registry]) -> None:
@@ -573,6 +575,21 @@ def test_a_failing_host_is_left_alone_and_tried_by_one_request(
     assert registry.resolve(APP) == DIGEST
 
 
+def test_a_failing_host_is_tried_by_one_thread_only(
+    server: RegistryServer, client: Callable[..., Registry], clock: Clock
+) -> None:
+    server.faults.status = 503
+    registry = client(timeout_s=0.5)
+    for _ in range(FAILURES_TO_OPEN):
+        resolved_error(registry)
+    server.faults.status, server.faults.silent = None, True
+    clock.now += OPEN_S + 1
+    with ThreadPoolExecutor(8) as threads:
+        errors = list(threads.map(lambda _: resolved_error(registry), range(8)))
+    assert {type(error) for error in errors} == {RegistryUnavailable}
+    assert len(server.seen) == FAILURES_TO_OPEN + 1
+
+
 def test_missing_images_do_not_open_the_breaker(
     server: RegistryServer, client: Callable[..., Registry]
 ) -> None:
@@ -624,6 +641,17 @@ def test_a_redirect_within_the_host_keeps_the_token(
     assert all(seen.authorization for seen in server.seen)
 
 
+@pytest.mark.parametrize(
+    "place",
+    ["http://[", "https://x:y/", "https://u:p@127.0.0.1/", "file:///etc/passwd", "https:///", "\x80", ""],
+)
+def test_a_redirect_to_nowhere_is_an_error_of_ours(
+    server: RegistryServer, client: Callable[..., Registry], place: str
+) -> None:
+    server.faults.redirect_to = place
+    assert isinstance(resolved_error(client()), RegistryError)
+
+
 def test_a_redirected_login_does_not_reach_the_other_host(
     server: RegistryServer, other: RegistryServer, client: Callable[..., Registry]
 ) -> None:
@@ -662,7 +690,9 @@ def test_a_redirect_or_realm_to_an_internal_address_is_not_followed(
     else:
         server.realm = f"{inside}/token"
     with not_connected_to(other):
-        assert type(resolved_error(client())) is RegistryBlocked
+        error = resolved_error(client())
+    assert type(error) is RegistryBlocked
+    assert ("without TLS" if scheme == "http" else "not on the public internet") in str(error)
 
 
 def test_a_name_that_leads_inside_at_the_moment_of_connecting_is_not_followed(

@@ -129,6 +129,7 @@ class RegistryServer:
         self.rate_limit: tuple[str, str] | None = None
         self.seen: list[Seen] = []
         self.connections = 0
+        self.endless_bytes = 0
         self.issued: list[str] = []
         self.stopping = Event()
         self._lock = Lock()
@@ -368,6 +369,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
             while not self.registry.stopping.is_set():
                 self.connection.sendall(b" " * 65536)
+                self.registry.endless_bytes += 65536
 
     def _answer(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)

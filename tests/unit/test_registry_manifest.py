@@ -37,6 +37,7 @@ def index_of(*platforms: str) -> Manifest:
         (("linux", "arm64"), "linux/arm64/v8"),
         (("linux", "arm64", "v8"), "linux/arm64/v8"),
         (("linux", "arm"), "linux/arm/v7"),
+        (("linux", "arm", "v8"), "linux/arm/v7"),
         (("linux", "arm", "v6"), "linux/arm/v6"),
         (("linux", "arm", "v5"), None),
         (("windows", "amd64"), None),

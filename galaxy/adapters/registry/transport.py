@@ -129,7 +129,10 @@ class Transport:
             target = answer.headers.get("location")
             if answer.status not in _REDIRECTS or target is None:
                 return answer
-            url = urljoin(url, target)
+            try:
+                url = urljoin(url, target)
+            except ValueError as error:
+                raise call.senseless(endpoint, "redirected to a malformed address") from error
             if _leaves(url, endpoint):
                 sent.pop("Authorization", None)
         raise call.senseless(previous, f"redirected more than {MAX_REDIRECTS} times")
