@@ -19,6 +19,7 @@ from galaxy.domain.app_settings import DeployRules
 from galaxy.domain.image_reference import ImageReference
 from galaxy.services.build import BuildStage
 from galaxy.services.logbook import Logbook
+from galaxy.services.reaper import Reaper
 from galaxy.services.reconcile import Reconciler
 from galaxy.services.releases import Releases
 from galaxy.services.rollout import Rollout
@@ -110,6 +111,11 @@ class Pipeline:
             logs=self.logbook,
             settings=self.settings,
         )
+
+    @cached_property
+    def reaper(self) -> Reaper:
+        """What dead attempts left on this worker's engine."""
+        return Reaper(self.store, self.engine, name=self.settings.name, registry=self.settings.registry)
 
     @cached_property
     def rollout(self) -> Rollout:

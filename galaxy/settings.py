@@ -60,6 +60,8 @@ class Settings(BaseSettings):
     """How long a worker may be silent before its attempt counts as lost. Renewed every third of it, or every 2 s."""
     reconcile_period_s: float = 5.0
     """How often beat looks for versions that wait or whose lease ran out."""
+    reap_period_s: float = 20.0
+    """How often a build worker looks for what dead attempts left on its engine."""
     requeue_after_s: float = 20.0
     """How long a version may wait unclaimed before it is enqueued again."""
 

@@ -7,9 +7,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
-from celery.signals import celeryd_after_setup, setup_logging, task_postrun, task_prerun
+from celery.signals import (
+    celeryd_after_setup,
+    setup_logging,
+    task_postrun,
+    task_prerun,
+    worker_ready,
+    worker_shutting_down,
+)
 
 from galaxy.adapters.queue import BARE_CLIENTS, CONTROL
+from workers import reaping
+from workers.task import ids_in
 
 if TYPE_CHECKING:
     from celery.apps.worker import Worker
@@ -32,6 +41,8 @@ def connect() -> None:
     celeryd_after_setup.connect(_serve_bare_clients)
     task_prerun.connect(_bind_ids)
     task_postrun.connect(_unbind_ids)
+    worker_ready.connect(reaping.start)
+    worker_shutting_down.connect(reaping.stop)
 
 
 def _configure_logging(loglevel: int | str | None = None, **_: object) -> None:
@@ -53,7 +64,10 @@ def _configure_logging(loglevel: int | str | None = None, **_: object) -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.dev.ConsoleRenderer(colors=False),
+                # plain, because the pretty one may print local variables
+                structlog.dev.ConsoleRenderer(
+                    colors=False, exception_formatter=structlog.dev.plain_traceback
+                ),
             ],
         )
     )
@@ -83,9 +97,8 @@ def _serve_bare_clients(instance: Worker, **_: object) -> None:
         queues.select([CONTROL, BARE_CLIENTS, *others])
 
 
-def _bind_ids(task_id: str = "", kwargs: dict[str, object] | None = None, **_: object) -> None:
-    ids = {name: (kwargs or {}).get(name) for name in ("app", "version")}
-    structlog.contextvars.bind_contextvars(task_id=task_id, **{name: it for name, it in ids.items() if it})
+def _bind_ids(task_id: str = "", kwargs: object = None, **_: object) -> None:
+    structlog.contextvars.bind_contextvars(task_id=task_id, **ids_in(kwargs))
 
 
 def _unbind_ids(**_: object) -> None:

@@ -71,18 +71,23 @@ class PrivateRequest(Request):
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Celery's own signature
         super().__init__(*args, **kwargs)
         self._argsrepr = _HIDDEN if self.args else "()"
-        self._kwargsrepr = _shown(self.kwargs)
+        ids = ids_in(self.kwargs)
+        self._kwargsrepr = repr(ids) if ids else _HIDDEN
 
     def info(self, safe: bool = False) -> Any:  # noqa: ANN401, FBT001, FBT002 - Celery's own signature
         """What remote control shows of this task."""
         return {**super().info(safe=safe), "args": self._argsrepr, "kwargs": self._kwargsrepr}
 
 
-def _shown(kwargs: object) -> str:
+def ids_in(kwargs: object) -> dict[str, str | int]:
+    """The arguments of a task if they are `app` and `version`, else nothing.
+
+    In a deploy nothing has been checked yet: what it calls an app may be a bundle URL.
+    """
     match kwargs:
-        case {"app": str(), "version": int(), **others} if not others:
-            return repr(kwargs)
-    return _HIDDEN
+        case {"app": str(app), "version": int(version), **others} if not others:
+            return {"app": app, "version": version}
+    return {}
 
 
 @contextmanager

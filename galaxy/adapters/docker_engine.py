@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import stat
 import tarfile
 import threading
@@ -19,7 +20,7 @@ from docker.utils import kwargs_from_env
 from requests.exceptions import RequestException
 
 from galaxy.adapters.attach_stream import AttachStream
-from galaxy.adapters.engine import Image
+from galaxy.adapters.engine import Container, Image, TaggedImage
 from galaxy.adapters.interruptible import interruptible
 from galaxy.domain.contract import SETUP_SCRIPT, FileKind, SetupScript
 from galaxy.domain.errors import BaseImageUnusable, EngineError
@@ -133,6 +134,28 @@ class DockerEngine:
         with _translated("remove an image"), suppress(NoSuchObject):
             self._api.remove_image(reference)
 
+    def containers(self, prefix: str) -> tuple[Container, ...]:
+        """See `Engine.containers`."""
+        with _translated("list containers"):
+            found = self._api.containers(all=True, filters={"name": f"^/{re.escape(prefix)}"})
+        return tuple(Container(id=each["Id"], name=each["Names"][0].removeprefix("/")) for each in found)
+
+    def remove_container(self, container_id: str) -> None:
+        """See `Engine.remove_container`."""
+        with _translated("remove a container"), suppress(NoSuchObject):
+            self._api.remove_container(container_id, force=True, v=True)
+
+    def tagged_images(self, prefix: str) -> tuple[TaggedImage, ...]:
+        """See `Engine.tagged_images`."""
+        with _translated("list images"):
+            found = self._api.images()
+        return tuple(
+            TaggedImage(id=each["Id"], reference=tag, digests=tuple(each["RepoDigests"] or ()))
+            for each in found
+            for tag in each["RepoTags"] or ()
+            if tag.startswith(prefix)
+        )
+
     def ping(self) -> str:
         """See `Engine.ping`."""
         with _translated("answer"):
@@ -224,7 +247,7 @@ class DockerBuildContainer:
     def _attach(self) -> AttachStream:
         parameters = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
         raw = self._api.attach_socket(self._id, parameters)
-        self._stream = AttachStream(getattr(raw, "_sock", raw), owner=raw)
+        self._stream = AttachStream(getattr(raw, "_sock", raw), owner=getattr(raw, "_response", raw))
         return self._stream
 
     def _start(self) -> None:
@@ -266,12 +289,12 @@ def _translated(action: str) -> Iterator[None]:
 def _consume(events: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """Reads a progress stream to its end; errors come in it, with HTTP status 200. Returns its last `aux`."""
     last: dict[str, Any] = {}
-    for event in events:
-        if "error" in event:
-            raise EngineError(
-                f"The engine said: {event['error']}.", "Check the registry and the engine's log."
-            )
+    error = None
+    for event in events:  # to the end also after an error, which frees the connection
+        error = error or event.get("error")
         last = event.get("aux") or last
+    if error:
+        raise EngineError(f"The engine said: {error}.", "Check the registry and the engine's log.")
     return last
 
 

@@ -29,6 +29,21 @@ class Image(Frozen):
     pulled: bool = False
 
 
+class Container(Frozen):
+    """A container on the engine, running or not."""
+
+    id: str
+    name: str
+
+
+class TaggedImage(Frozen):
+    """A tag on the engine. `digests`: `REPOSITORY@DIGEST` for each place its image was pushed to or pulled from."""
+
+    id: str
+    reference: str
+    digests: tuple[str, ...]
+
+
 class BuildContainer(Protocol):
     """The temporary container of one attempt: created, and not started yet."""
 
@@ -48,9 +63,7 @@ class BuildContainer(Protocol):
         """
         ...
 
-    def commit(
-        self, repository: str, tag: str, config: ImageConfig, keep_going: Callable[[], None]
-    ) -> Image:
+    def commit(self, repository: str, tag: str, config: ImageConfig, keep_going: Callable[[], None]) -> Image:
         """Saves the container's files as an image with this config."""
         ...
 
@@ -85,6 +98,18 @@ class Engine(Protocol):
 
     def remove_image(self, reference: str) -> None:
         """Removes a tag, and the image if it was its last; one that is gone already is fine."""
+        ...
+
+    def containers(self, prefix: str) -> tuple[Container, ...]:
+        """All containers whose name begins so."""
+        ...
+
+    def remove_container(self, container_id: str) -> None:
+        """Ends and removes a container with its anonymous volumes; one that is gone already is fine."""
+        ...
+
+    def tagged_images(self, prefix: str) -> tuple[TaggedImage, ...]:
+        """All tags that begin so."""
         ...
 
     def ping(self) -> str:

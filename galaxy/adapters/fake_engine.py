@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from galaxy.adapters.engine import Image
+from galaxy.adapters.engine import Container, Image, TaggedImage
 from galaxy.domain.contract import FileKind, SetupScript, declared_volumes
 from galaxy.domain.errors import BaseImageUnusable, EngineError
 from galaxy.domain.log import Stream
@@ -62,7 +62,7 @@ class FakeEngine:
     """A container engine and its registries in memory. Not for several threads.
 
     Attributes:
-        containers: Names of the containers that exist.
+        container_names: Names of the containers that exist.
         volumes: The anonymous volumes that exist, as `CONTAINER:PATH`.
         images: The images that exist, by id.
         unreachable: Hosts of registries that can't be reached.
@@ -70,7 +70,7 @@ class FakeEngine:
     """
 
     def __init__(self) -> None:
-        self.containers: set[str] = set()
+        self.container_names: set[str] = set()
         self.volumes: set[str] = set()
         self.images: dict[str, Image] = {}
         self.unreachable: set[str] = set()
@@ -148,15 +148,15 @@ class FakeEngine:
         """See `Engine.build_container`."""
         self._meet_fault("create")
         content = self._content(image.id)
-        if name in self.containers:
+        if name in self.container_names:
             raise EngineError(f"The engine could not create the build container: {name} is in use.")
         volumes = {f"{name}:{path}" for path in declared_volumes(image.config)}
-        self.containers.add(name)
+        self.container_names.add(name)
         self.volumes |= volumes
         try:
             yield FakeBuildContainer(self, content, command)
         finally:
-            self.containers.remove(name)
+            self.container_names.discard(name)
             self.volumes -= volumes
 
     def push(self, repository: str, tag: str, image_id: str, keep_going: Callable[[], None]) -> str:
@@ -181,6 +181,28 @@ class FakeEngine:
         if reference == image_id or not names:
             self.images.pop(image_id, None)
 
+    def containers(self, prefix: str) -> tuple[Container, ...]:
+        """See `Engine.containers`."""
+        self._meet_fault("containers")
+        return tuple(
+            Container(id=name, name=name) for name in sorted(self.container_names) if name.startswith(prefix)
+        )
+
+    def remove_container(self, container_id: str) -> None:
+        """See `Engine.remove_container`."""
+        self._meet_fault("remove_container")
+        self.container_names.discard(container_id)
+        self.volumes -= {volume for volume in self.volumes if volume.startswith(f"{container_id}:")}
+
+    def tagged_images(self, prefix: str) -> tuple[TaggedImage, ...]:
+        """See `Engine.tagged_images`."""
+        self._meet_fault("tagged_images")
+        return tuple(
+            TaggedImage(id=image_id, reference=name, digests=self._digests_of(image_id))
+            for name, image_id in self._names.items()
+            if name.startswith(prefix) and "@" not in name
+        )
+
     def ping(self) -> str:
         """See `Engine.ping`."""
         self._meet_fault("ping")
@@ -203,6 +225,9 @@ class FakeEngine:
         if not content.has_bash:
             raise BaseImageUnusable("bash could not be started in the base image: no such file.")
         return content.program
+
+    def _digests_of(self, image_id: str) -> tuple[str, ...]:
+        return tuple(name for name, known in self._registries.items() if known == image_id and "@" in name)
 
     def _content(self, image_id: str) -> _Content:
         if image_id not in self.images:
@@ -233,9 +258,7 @@ class FakeBuildContainer:
         """See `BuildContainer.run`."""
         return self._engine.start(self._content)(Running(line, on_output, keep_going))
 
-    def commit(
-        self, repository: str, tag: str, config: ImageConfig, keep_going: Callable[[], None]
-    ) -> Image:
+    def commit(self, repository: str, tag: str, config: ImageConfig, keep_going: Callable[[], None]) -> Image:
         """See `BuildContainer.commit`."""
         keep_going()
         return self._engine.save(self._content, repository, tag, config)

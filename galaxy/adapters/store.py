@@ -184,6 +184,14 @@ class RedisStore:
         """
         return VersionState(self._run("cancel", ref, _member(ref), reason))
 
+    def holds_lease(self, ref: VersionRef, token: int) -> bool:
+        """Whether the claim with this token is the one that runs."""
+        with translated():
+            state, current = cast(
+                "list[str | None]", self._redis.hmget(self._keys.version(*ref), ["state", "token"])
+            )
+        return state == VersionState.BUILDING and current == str(token)
+
     # -- rollout
 
     def begin_rollout(self, ref: VersionRef) -> VersionState:

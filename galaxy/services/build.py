@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from galaxy.domain.app_name import AppName, image_repository
 from galaxy.domain.contract import SETUP_SCRIPT, bash_command, breaches, declared_volumes
 from galaxy.domain.errors import (
     Abandoned,
@@ -27,6 +26,7 @@ from galaxy.domain.errors import (
 from galaxy.domain.image_config import differences, oci_labels, with_labels
 from galaxy.domain.image_reference import ImageReference
 from galaxy.domain.models import MAX_ATTEMPTS, Attempt, BuiltImage, Failure, NotClaimed, VersionRef
+from galaxy.domain.names import ClaimRef, app_image, container_name
 from galaxy.domain.redaction import Redactor
 from galaxy.domain.states import Step
 from galaxy.services.lease import HeldLease, abandoned
@@ -115,8 +115,8 @@ class BuildStage:
     ) -> BuiltImage:
         """Pull, verify, setup, commit, push."""
         base = ImageReference.parse(attempt.base_image)
-        repository = f"{self._settings.registry}/{image_repository(AppName(attempt.app))}"
-        tag = str(attempt.version)
+        repository, tag = app_image(self._settings.registry, attempt.ref)
+        container = container_name(self._settings.name, ClaimRef(attempt.ref, attempt.token))
 
         with record(Step.PULL):
             log.say(f"Attempt {attempt.number} of {MAX_ATTEMPTS}: looking up the base image {base}.")
@@ -128,9 +128,7 @@ class BuildStage:
             command = self._verified_command(base, base_image, log)
 
         with (
-            self._engine.build_container(
-                base_image, name=self._container_name(attempt), command=command
-            ) as box,
+            self._engine.build_container(base_image, name=container, command=command) as box,
             self._kept_only_if_pushed() as committed,
         ):
             with record(Step.SETUP):
@@ -146,9 +144,9 @@ class BuildStage:
                     created=datetime.now(UTC),
                 )
                 config = with_labels(base_image.config, labels)
-                app_image = box.commit(repository, tag, config, keep_going)
-                committed.append(app_image.id)
-                if changed := differences(config, app_image.config):
+                saved = box.commit(repository, tag, config, keep_going)
+                committed.append(saved.id)
+                if changed := differences(config, saved.config):
                     raise ImageConfigChanged(
                         f"The committed image differs from its base image in {', '.join(changed)}.",
                         "Report this to the operators, with the base image.",
@@ -156,7 +154,7 @@ class BuildStage:
 
             with record(Step.PUSH):
                 log.say(f"Saved the container as {repository}:{tag}; pushing it.")
-                pushed = self._engine.push(repository, tag, app_image.id, keep_going)
+                pushed = self._engine.push(repository, tag, saved.id, keep_going)
 
         return BuiltImage(image=f"{repository}:{tag}", image_digest=pushed, base_digest=digest)
 
@@ -226,10 +224,6 @@ class BuildStage:
         settings = self._settings
         longest = min(settings.retry_backoff_max_s, settings.retry_backoff_s * 2.0 ** (attempt.number - 1))
         return longest * random.uniform(0.5, 1)  # noqa: S311 - no secret depends on it
-
-    def _container_name(self, attempt: Attempt) -> str:
-        """Unique for each claim: the engine keeps a removed container's name for a while."""
-        return f"{self._settings.name}-build-{attempt.app}-v{attempt.version}-{attempt.token}"
 
     def _writer(self, attempt: Attempt) -> LogWriter:
         return self._logs.writer(attempt.ref, attempt.number, _redactor(attempt))

@@ -1,0 +1,38 @@
+"""Names of what an attempt leaves on an engine, and how to read them again."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from galaxy.domain.app_name import AppName, image_repository
+from galaxy.domain.models import VersionRef
+
+
+class ClaimRef(NamedTuple):
+    """Names one claim of a version: the attempt that holds this fencing token."""
+
+    version: VersionRef
+    token: int
+
+
+def container_name(pipeline: str, claim: ClaimRef) -> str:
+    """Unique for each claim: an engine keeps a removed container's name for a while."""
+    return f"{pipeline}-build-{claim.version.app}-v{claim.version.number}-{claim.token}"
+
+
+def parse_container_name(pipeline: str, name: str) -> ClaimRef | None:
+    """The claim that a container belongs to; None when it is not a build container of this pipeline."""
+    match = re.fullmatch(rf"{re.escape(pipeline)}-build-(\S+)-v(\d+)-(\d+)", name)
+    return ClaimRef(VersionRef(match[1], int(match[2])), int(match[3])) if match else None
+
+
+def app_image(registry: str, ref: VersionRef) -> tuple[str, str]:
+    """Repository, with its host, and tag of a version's image."""
+    return f"{registry}/{image_repository(AppName(ref.app))}", str(ref.number)
+
+
+def parse_app_image(registry: str, reference: str) -> VersionRef | None:
+    """The version that an image reference stands for; None when it is no app image of this registry."""
+    match = re.fullmatch(rf"{re.escape(registry)}/apps/([^/:]+):(\d+)", reference)
+    return VersionRef(match[1], int(match[2])) if match else None

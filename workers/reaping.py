@@ -1,0 +1,43 @@
+"""A thread of the build worker that keeps its engine clean: only a worker on an engine can."""
+
+from __future__ import annotations
+
+from threading import Event, Thread
+from typing import TYPE_CHECKING
+
+import structlog
+
+from galaxy.adapters.queue import BUILDS
+from galaxy.bootstrap import Pipeline
+from galaxy.domain.errors import GalaxyError
+from galaxy.settings import Settings
+
+if TYPE_CHECKING:
+    from celery.worker.consumer import Consumer
+
+logger = structlog.get_logger(__name__)
+
+_stopping = Event()
+
+
+def start(sender: Consumer, **_: object) -> None:
+    """Handler of `worker_ready`: begins reaping if this worker builds."""
+    if BUILDS in sender.app.amqp.queues.consume_from:
+        Thread(target=_run, name="reaper", daemon=True).start()
+
+
+def stop(**_: object) -> None:
+    """Handler of `worker_shutting_down`."""
+    _stopping.set()
+
+
+def _run() -> None:
+    # a pipeline of its own: the cached one belongs to the processes that are forked from this one
+    here = Pipeline(Settings())
+    while not _stopping.wait(here.settings.reap_period_s):
+        try:
+            here.reaper.run()
+        except GalaxyError as error:
+            logger.warning("reaper.failed", error=str(error))
+        except Exception:
+            logger.exception("reaper.failed")
