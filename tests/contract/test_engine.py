@@ -85,7 +85,7 @@ def run(
     keep_going: Callable[[], None] = go_on,
 ) -> Ran:
     """Runs the image's setup.sh in a build container, which is gone afterwards."""
-    output = {stream: b"" for stream in Stream}
+    output = dict.fromkeys(Stream, b"")
 
     def collect(stream: Stream, data: bytes) -> None:
         output[stream] += data
@@ -296,7 +296,10 @@ def test_a_container_that_was_never_started_is_gone_after_the_block(
     world: EngineUnderTest, name: str
 ) -> None:
     image = world.load(VOLUMES)
-    with pytest.raises(Stopped), world.engine.build_container(image, name=name, command=COMMAND):
+    with (  # noqa: PT012 - what is raised goes through the block
+        pytest.raises(Stopped),
+        world.engine.build_container(image, name=name, command=COMMAND),
+    ):
         volumes = world.volumes_of(name)
         raise Stopped
     assert not world.has_container(name)
@@ -327,7 +330,7 @@ def test_an_endless_script_can_be_stopped(world: EngineUnderTest, name: str, cas
     setup, program = ENDLESS[case]
     image = world.load(VOLUMES._replace(setup=setup, program=program))
     began = time.monotonic()
-    with (
+    with (  # noqa: PT012 - what is raised goes through the block
         pytest.raises(Stopped),
         world.engine.build_container(image, name=name, command=COMMAND) as container,
     ):
@@ -385,8 +388,10 @@ CONFIGS: dict[str, tuple[str, dict[str, object]]] = {
     ),
     "VOLUME elsewhere": ('VOLUME /data\nCMD ["/bin/true"]', {"Volumes": {"/data": {}}}),
     "all together": (
-        'SHELL ["/bin/bash", "-c"]\nUSER app\nWORKDIR /tmp\nENV A=1\nEXPOSE 3000\nVOLUME /data\nLABEL a=b\n'
-        'HEALTHCHECK CMD true\nSTOPSIGNAL 3\nONBUILD USER root\nENTRYPOINT ["/bin/true"]\nCMD c',
+        (
+            'SHELL ["/bin/bash", "-c"]\nUSER app\nWORKDIR /tmp\nENV A=1\nEXPOSE 3000\nVOLUME /data\n'
+            'LABEL a=b\nHEALTHCHECK CMD true\nSTOPSIGNAL 3\nONBUILD USER root\nENTRYPOINT ["/bin/true"]\nCMD c'
+        ),
         {"Entrypoint": TRUE, "Cmd": ["/bin/bash", "-c", "c"], "StopSignal": "3", "OnBuild": ["USER root"]},
     ),
 }
@@ -475,6 +480,43 @@ def test_removing_the_last_tag_removes_the_image(world: EngineUnderTest, name: s
     assert world.has_image(image.id)
     world.engine.remove_image(f"{repository}:2")
     assert not world.has_image(image.id)
+
+
+# -- what is left of dead attempts
+
+
+def test_containers_are_listed_by_the_beginning_of_their_name(world: EngineUnderTest, name: str) -> None:
+    image = world.load(BaseImageSpec())
+    with (
+        world.engine.build_container(image, name=f"{name}-a", command=COMMAND),
+        world.engine.build_container(image, name=f"{name}-b", command=COMMAND),
+        world.engine.build_container(image, name=f"not-{name}", command=COMMAND),
+    ):
+        assert {it.name for it in world.engine.containers(name)} == {f"{name}-a", f"{name}-b"}
+    assert world.engine.containers(name) == ()
+
+
+def test_a_container_can_be_removed_with_its_volumes_and_again(world: EngineUnderTest, name: str) -> None:
+    with world.engine.build_container(world.load(VOLUMES), name=name, command=COMMAND):
+        volumes = world.volumes_of(name)
+        (found,) = world.engine.containers(name)
+        for _ in range(2):
+            world.engine.remove_container(found.id)
+            assert not world.has_container(name)
+            assert world.existing(volumes) == set()
+
+
+def test_images_are_listed_by_the_beginning_of_their_tag(
+    world: EngineUnderTest, name: str, repository: str
+) -> None:
+    image = commit(world, world.load(BaseImageSpec()), name, repository, {"Cmd": ["/bin/true"]})
+    (found,) = world.engine.tagged_images(repository)
+    assert (found.id, found.reference, found.digests) == (image.id, f"{repository}:1", ())
+    digest = world.engine.push(repository, "1", image.id, go_on)
+    (found,) = world.engine.tagged_images(repository)
+    assert found.digests == (f"{repository}@{digest}",)
+    world.engine.remove_image(image.id)
+    assert world.engine.tagged_images(repository) == ()
 
 
 # -- Docker alone: what a fake engine has none of

@@ -30,9 +30,11 @@ class EngineUnderTest(Protocol):
         dead_registry: Host of one that can't be reached.
     """
 
-    engine: Engine
     registry: str
     dead_registry: str
+
+    @property
+    def engine(self) -> Engine: ...
 
     def load(self, spec: BaseImageSpec) -> Image:
         """Makes a base image that the engine has."""
