@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -108,6 +109,8 @@ def launch(  # noqa: PLR0913 - a process has that many parts
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    # as long as we live we are its parent: somebody has to collect its exit code
+    threading.Thread(target=process.wait, daemon=True).start()
     identity = Identity.of(process.pid)
     if identity is not None:
         write_private(record, json.dumps(asdict(Record(identity, fingerprint, offset))))
