@@ -83,7 +83,10 @@ class Pipeline:
     def registry(self) -> Registry:
         """Where base images come from."""
         return Registry(
-            docker_hub_mirror=self.settings.docker_hub_mirror, timeout_s=self.settings.registry_timeout_s
+            docker_hub_mirror=self.settings.docker_hub_mirror,
+            timeout_s=self.settings.registry_timeout_s,
+            # what the operator names may be inside the operator's network
+            internal_hosts=self.settings.allowed_registries,
         )
 
     @cached_property

@@ -8,6 +8,8 @@ import subprocess
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.e2e.conftest import Counter
 
 if TYPE_CHECKING:
@@ -138,7 +140,8 @@ def test_following_the_log_shows_lines_as_they_are_printed(stack: Stack) -> None
     assert stack.galaxy("logs", stack.app, "--since", "soon").code == 2
 
 
-def test_a_store_that_is_away_is_said_with_exit_code_3(stack: Stack) -> None:
+@pytest.mark.usefixtures("stack")
+def test_a_store_that_is_away_is_said_with_exit_code_3() -> None:
     environment = {**os.environ, "GALAXY_STORE_URL": "redis://127.0.0.1:1/0"}
     done = subprocess.run(
         ["galaxy", "apps"], env=environment, capture_output=True, text=True, timeout=60, check=False
