@@ -71,7 +71,7 @@ def test_a_process_is_started_again_when_its_settings_have_changed(
     stack: local.Stack, process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = start(stack, process)
-    monkeypatch.setenv("GALAXY_RETRY_BACKOFF_S", "0.1")
+    monkeypatch.setenv("GALAXY_BUILD_TIMEOUT_S", "60")
 
     assert start(stack, process) != first
 
