@@ -22,11 +22,10 @@ from bench.measure import CannotRun, Result, in_pairs
 from galaxy.domain.image_reference import ImageReference
 from galaxy.domain.models import VersionRef
 from galaxy.domain.states import Step, VersionState
+from galaxy.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from galaxy.settings import Settings
 
 GOAL: Final = 1.15
 PAIRS: Final = 11
@@ -48,14 +47,15 @@ def run() -> Result:
     Raises:
         CannotRun: Redis, the engine, a registry or the served folder is missing, or a build failed.
     """
+    settings = Settings()
+    apps = f"{settings.registry}/apps"
     with ExitStack() as stack:
         bundle_url = stack.enter_context(_served_bundle())
         api = stack.enter_context(_engine())
-        ours = _Ours(stack.enter_context(fleet()), bundle_url)
-        settings = ours.fleet.pipeline.settings
-        floor = _Floor(api, settings, bundle_url)
-        apps = f"{settings.registry}/apps"
+        # before the fleet, because its worker ends the build that it is at
         stack.enter_context(_images_removed(api, f"{apps}/{_OURS}", f"{apps}/{_FLOOR}"))
+        ours = _Ours(stack.enter_context(fleet()), bundle_url)
+        floor = _Floor(api, settings, bundle_url)
         pairs = in_pairs(ours.build_s, floor.build_s, pairs=PAIRS)
     return Result("build_overhead", GOAL, pairs)
 
