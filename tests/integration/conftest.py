@@ -1,0 +1,84 @@
+"""Fixtures that start the fleet's processes."""
+
+from __future__ import annotations
+
+import ipaddress
+import shutil
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+
+from tests.conftest import unavailable
+from tests.support.bundles import OBEDIENT, bundle_server
+from tests.support.fleet import Around, Fleet, Flower, RedisWithPassword
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import docker
+
+    from tests.support.base_images import BaseImages
+    from tests.support.docker_registry import DockerRegistry
+
+
+@pytest.fixture(scope="session")
+def around_fleets(
+    docker_api: docker.APIClient,
+    base_images: BaseImages,
+    app_registry: DockerRegistry,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Around]:
+    """What all fleets share; ends by removing the containers and images of their builds."""
+    if not shutil.which("redis-server"):
+        unavailable("redis-server is not installed")
+    name = f"galaxy-fleet-{uuid4().hex[:12]}"
+    base_images.publish(base_images.build(OBEDIENT), f"{app_registry.authority}/{name}/base", "1")
+    redis = RedisWithPassword(tmp_path_factory.mktemp("redis"))
+    with bundle_server(_reachable_from_containers(docker_api)) as bundles:
+        yield Around(redis, app_registry.authority, f"{name}/base:1", bundles, name)
+    redis.stop()
+    for container in docker_api.containers(all=True, filters={"name": name}):
+        docker_api.remove_container(container["Id"], force=True, v=True)
+    for image in docker_api.images(f"{app_registry.authority}/apps/*"):
+        docker_api.remove_image(image["Id"], force=True)
+
+
+@pytest.fixture(scope="session")
+def fleet(around_fleets: Around, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """A whole fleet that tests may use and must not harm."""
+    fleet = Fleet(around_fleets, tmp_path_factory.mktemp("fleet"), 0)
+    fleet.start()
+    yield fleet
+    fleet.stop()
+
+
+@pytest.fixture(scope="session")
+def flower(fleet: Fleet) -> Iterator[Flower]:
+    """The operators' view of `fleet`."""
+    flower = Flower(fleet)
+    yield flower
+    flower.close()
+
+
+@pytest.fixture
+def own_fleet(around_fleets: Around, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """A fleet of this test alone, with nothing started yet."""
+    fleet = Fleet(around_fleets, tmp_path_factory.mktemp("own-fleet"), 1)
+    for database in (fleet.broker_db, fleet.store_db, fleet.logs_db):
+        with around_fleets.redis.client(database) as client:
+            client.flushdb()
+    yield fleet
+    fleet.stop()
+
+
+@pytest.fixture
+def app() -> str:
+    """The name of an app that no other test uses."""
+    return f"{uuid4().hex}.example.com"
+
+
+def _reachable_from_containers(docker_api: docker.APIClient) -> str:
+    """This machine's address on the network of the build containers."""
+    (config, *_) = docker_api.inspect_network("bridge")["IPAM"]["Config"]
+    return str(config.get("Gateway") or next(ipaddress.ip_network(config["Subnet"]).hosts()))
