@@ -6,6 +6,7 @@ An engine that a stack started ends with the last stack that uses it.
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 from stack import packages, supervise
@@ -50,18 +51,25 @@ def ensure(checkout: Checkout, name: str) -> Engine:
 
 
 def _install() -> None:
-    missing = [
-        package
-        for program, package in (("dockerd", "docker.io"), ("iptables", "iptables"))
-        if not packages.find(program)
-    ]
+    wanted = {"dockerd": "docker.io", "iptables": "iptables"}
+    if not _cgroups_mounted():
+        wanted["cgroupfs-mount"] = "cgroupfs-mount"
+    missing = [package for program, package in wanted.items() if not packages.find(program)]
     if missing:
         packages.install(missing, "the container engine")
+
+
+def _cgroups_mounted() -> bool:
+    """The engine finds the kernel's control groups. A machine without a service manager may not have them mounted."""
+    mounts = Path("/proc/mounts").read_text().splitlines()
+    return any(line.split()[2] in {"cgroup", "cgroup2"} for line in mounts)
 
 
 def _start(checkout: Checkout, name: str, engine: Engine) -> None:
     """Start dockerd with its standard socket, data root and pid file, so that everybody finds it."""
     say("Starting the container engine …")
+    if not _cgroups_mounted():
+        subprocess.run([packages.find("cgroupfs-mount") or "cgroupfs-mount"], check=False)
     dockerd = packages.find("dockerd")
     if dockerd is None:
         raise StackError("`dockerd` is missing although its package is installed: is PATH as Debian sets it?")
