@@ -105,6 +105,12 @@ def test_every_option_that_the_readme_explains_exists() -> None:
     assert explained - known == set()
 
 
+@pytest.mark.parametrize("name", ["Dockerfile", "setup.sh"])
+def test_the_readme_shows_the_example_base_image_as_it_is(name: str) -> None:
+    content = (ROOT / "examples" / "base-images" / "debian-python" / name).read_text()
+    assert f"\n{content}```" in (ROOT / "README.md").read_text()
+
+
 def test_messages_name_only_commands_that_exist() -> None:
     sources = sorted((ROOT / "galaxy").rglob("*.py"))
     named = {
