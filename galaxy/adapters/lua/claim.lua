@@ -27,6 +27,5 @@ if tonumber(attempt) >= tonumber(ARGV[4]) then return {'not_buildable', state} e
 local refused = move(VERSION, member, 'building')
 if refused then return refused end
 redis.call('HSET', VERSION, 'lease_until', ms(now + lease), 'claim', claim)
-redis.call('HDEL', VERSION, 'retry_at')
 redis.call('ZADD', DUE, ms(now + lease), member)
 return claimed(redis.call('HINCRBY', VERSION, 'attempt', 1), redis.call('HINCRBY', VERSION, 'token', 1))

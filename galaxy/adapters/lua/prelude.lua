@@ -28,6 +28,9 @@ local function move(key, member, to, detail)
   if to ~= 'building' then
     redis.call('HDEL', key, 'step', 'lease_until', 'claim')
   end
+  if to ~= 'retrying' then
+    redis.call('HDEL', key, 'retry_at')
+  end
   local number = redis.call('HGET', key, 'number')
   if to ~= 'building' and to ~= 'queued' and to ~= 'rolling_out' then
     note(to, number, redis.call('HGET', key, 'deployed_by'), detail or '')
