@@ -49,25 +49,28 @@ def _digest(checkout: Checkout, file: str) -> str:
     """Changes when the file, the interpreter or the checkout's place does (scripts in a venv name its place)."""
     parts = (
         (checkout.root / file).read_bytes(),
-        sys.version.encode(),
+        _minor_version().encode(),
         sys.base_prefix.encode(),
         os.fsencode(checkout.root),
     )
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
+def _minor_version() -> str:
+    """Without the patch level: an environment lives through the distribution's updates, such as one we cause."""
+    return f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
 def _create(checkout: Checkout) -> None:
     if importlib.util.find_spec("ensurepip") is None:
-        version = f"{sys.version_info.major}.{sys.version_info.minor}"
-        packages.install([f"python{version}-venv"], "the virtual environment")
+        packages.install([f"python{_minor_version()}-venv"], "the virtual environment")
     _remove(checkout.venv)
     _run([_interpreter(), "-m", "venv", str(checkout.venv)], checkout)
 
 
 def _interpreter() -> str:
     """The interpreter outside of any virtual environment: `python3` may be the very one that is made anew here."""
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    outside = Path(sys.base_prefix) / "bin" / f"python{version}"
+    outside = Path(sys.base_prefix) / "bin" / f"python{_minor_version()}"
     return str(outside) if outside.exists() else sys.executable
 
 
