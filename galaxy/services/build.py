@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import traceback
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -121,6 +122,7 @@ class BuildStage:
         with record(Step.PULL):
             log.say(f"Attempt {attempt.number} of {MAX_ATTEMPTS}: looking up the base image {base}.")
             digest = str(self._registry.resolve(base))
+            record.base_digest(digest)
             base_image = self._engine.pull(self._registry.pull_source(base), digest, keep_going)
             log.say(f"{'Pulled' if base_image.pulled else 'This engine has'} {base}, digest {digest}.")
 
@@ -209,10 +211,11 @@ class BuildStage:
     ) -> GalaxyError:
         """Records a failed attempt and tells the log; returns what the task raises."""
         expected = isinstance(error, GalaxyError)
+        redact = _redactor(attempt).redact_text
         if not expected:
-            logger.error("build.unexpected_error", exc_info=error)
-        reason = str(error) if expected else f"Unexpected {type(error).__name__}: {error}"
-        reason = _redactor(attempt).redact_text(reason)
+            where = "".join(traceback.format_exception(error))
+            logger.error("build.unexpected_error", traceback=redact(where))
+        reason = redact(str(error) if expected else f"Unexpected {type(error).__name__}: {error}")
         outcome = self._store.fail(attempt, reason, retry_in_s=self._backoff_s(attempt), steps=record.timings)
         if not isinstance(outcome, Failure):
             log.abandon()
@@ -260,10 +263,9 @@ def tell_failure(
             error=True,
         )
         return BuildFailed(f"The build of {ref} has failed for good. {failed}", where)
-    log.say(f"The next attempt starts in {outcome.retry_in_s:.0f} s.")
-    error = AttemptFailed(
-        f"Building {ref}: {failed} The next attempt is due in {outcome.retry_in_s:.0f} s.", where
-    )
+    when = f"in {outcome.retry_in_s:.0f} s" if outcome.retry_in_s >= 1 else "at once"
+    log.say(f"The next attempt starts {when}.")
+    error = AttemptFailed(f"Building {ref}: {failed} The next attempt starts {when}.", where)
     error.retry_in_s, error.attempt = outcome.retry_in_s, outcome.attempt
     return error
 
