@@ -267,11 +267,12 @@ class Flower:
         found = json.loads(self.get("/api/tasks", **query))
         return sorted(found.values(), key=lambda task: task["received"] or 0)
 
-    def task_of(self, ref: VersionRef, name: str = "tasks.build") -> dict[str, Any] | None:
-        """The task of a version as Flower shows it; None while it shows none."""
+    def task_of(self, ref: VersionRef) -> dict[str, Any] | None:
+        """The build of a version as Flower shows it; None while it shows none. Retries are the same task."""
         shown = repr({"app": ref.app, "version": ref.number})
-        found = [task for task in self.tasks(taskname=name) if task["kwargs"] == shown]
-        return found[-1] if found else None
+        found = [task for task in self.tasks(taskname="tasks.build") if task["kwargs"] == shown]
+        assert len(found) <= 1, f"{ref} was built by several tasks: {found}"
+        return found[0] if found else None
 
     def everything(self) -> str:
         """Every page and every answer of the API that shows anything."""
