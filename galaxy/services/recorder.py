@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from galaxy.domain.models import StepTiming
+from galaxy.domain.states import Step
 from galaxy.services.lease import abandoned
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
     from galaxy.adapters.store import RedisStore
     from galaxy.domain.models import Attempt
-    from galaxy.domain.states import Step
 
 
 class StepRecorder:
@@ -29,9 +29,7 @@ class StepRecorder:
     @contextmanager
     def __call__(self, step: Step) -> Iterator[None]:
         """Records a step around its block, which begins only while the attempt holds its lease."""
-        lost_to = self._store.record_progress(self._attempt, step=step)
-        if lost_to:
-            raise abandoned(self._attempt, lost_to)
+        self._progress(step)
         self._on_step(self._attempt, step)
         started_at_ms, began = int(time.time() * 1000), time.monotonic()
         try:
@@ -39,3 +37,12 @@ class StepRecorder:
         finally:
             took_ms = round((time.monotonic() - began) * 1000)
             self.timings.append(StepTiming(step=step, started_at_ms=started_at_ms, duration_ms=took_ms))
+
+    def base_digest(self, digest: str) -> None:
+        """Records which base image the attempt is built on, also if it fails."""
+        self._progress(Step.PULL, digest)
+
+    def _progress(self, step: Step, base_digest: str | None = None) -> None:
+        lost_to = self._store.record_progress(self._attempt, step=step, base_digest=base_digest)
+        if lost_to:
+            raise abandoned(self._attempt, lost_to)
