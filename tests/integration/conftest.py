@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import shutil
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
+from docker.errors import NotFound
 
 from tests.conftest import unavailable
 from tests.support.bundles import OBEDIENT, bundle_server
@@ -33,7 +35,8 @@ def around_fleets(
     if not shutil.which("redis-server"):
         unavailable("redis-server is not installed")
     name = f"galaxy-fleet-{uuid4().hex[:12]}"
-    base_images.publish(base_images.build(OBEDIENT), f"{app_registry.authority}/{name}/base", "1")
+    base = f"{app_registry.authority}/{name}/base"
+    digest = base_images.publish(base_images.build(OBEDIENT), base, "1")
     redis = RedisWithPassword(tmp_path_factory.mktemp("redis"))
     with bundle_server(_reachable_from_containers(docker_api)) as bundles:
         yield Around(redis, app_registry.authority, f"{name}/base:1", bundles, name)
@@ -42,6 +45,8 @@ def around_fleets(
         docker_api.remove_container(container["Id"], force=True, v=True)
     for image in docker_api.images(f"{app_registry.authority}/apps/*"):
         docker_api.remove_image(image["Id"], force=True)
+    with suppress(NotFound):  # nothing was built
+        docker_api.remove_image(f"{base}@{digest}", force=True)
 
 
 @pytest.fixture(scope="session")
