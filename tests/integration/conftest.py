@@ -44,7 +44,8 @@ def around_fleets(
     for container in docker_api.containers(all=True, filters={"name": name}):
         docker_api.remove_container(container["Id"], force=True, v=True)
     for image in docker_api.images(f"{app_registry.authority}/apps/*"):
-        docker_api.remove_image(image["Id"], force=True)
+        for tag in image["RepoTags"] or ():
+            docker_api.remove_image(tag)
     with suppress(NotFound):  # nothing was built
         docker_api.remove_image(f"{base}@{digest}", force=True)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import docker
 import pytest
-from docker.errors import DockerException
+from docker.errors import DockerException, ImageNotFound
 from docker.utils import kwargs_from_env
 
 from tests.conftest import unavailable
@@ -61,8 +62,10 @@ def docker_under_test(
     """The machine's engine. The run ends by asserting that no container of it is left."""
     yield DockerUnderTest(docker_api, base_images, app_registry)
     for image in docker_api.images():
-        names = (*(image["RepoTags"] or ()), *(image["RepoDigests"] or ()))
-        if any(name.startswith(f"{app_registry.authority}/") for name in names):
-            docker_api.remove_image(image["Id"], force=True)
+        # by name: another run may have built on the same image
+        for name in (*(image["RepoTags"] or ()), *(image["RepoDigests"] or ())):
+            if name.startswith(f"{app_registry.authority}/"):
+                with suppress(ImageNotFound):  # gone with its last other name
+                    docker_api.remove_image(name)
     left = docker_api.containers(all=True, filters={"name": run_name})
     assert left == [], "containers were left behind"

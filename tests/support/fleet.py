@@ -60,9 +60,11 @@ class Process:
 
     def __init__(self, command: Sequence[str], env: Mapping[str, str], output: Path) -> None:
         self._output = output
+        # what a running stack tells its own processes is not for this one
+        inherited = {name: it for name, it in os.environ.items() if not name.startswith(("GALAXY_", "FLOWER_"))}
         with output.open("ab") as file:
             self._process = subprocess.Popen(
-                command, cwd=ROOT, env={**os.environ, **env}, stdout=file, stderr=file, start_new_session=True
+                command, cwd=ROOT, env={**inherited, **env}, stdout=file, stderr=file, start_new_session=True
             )
 
     @property
