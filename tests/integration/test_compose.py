@@ -66,11 +66,21 @@ def test_every_process_of_the_design_is_there(services: dict[str, Any]) -> None:
     assert set(services) == {"redis", "registry", "build-worker", "control-worker", "beat", "flower"}
 
 
-def test_every_service_is_watched_restarted_and_has_bounded_logs(services: dict[str, Any]) -> None:
+def test_every_service_is_started_again_and_has_bounded_logs(services: dict[str, Any]) -> None:
     for name, service in services.items():
         assert service["restart"] == "unless-stopped", name
-        assert service["healthcheck"]["test"], name
         assert service["logging"]["options"].keys() >= {"max-size", "max-file"}, name
+
+
+def test_every_service_that_can_be_asked_has_a_health_check(services: dict[str, Any]) -> None:
+    for name in services.keys() - {"beat"}:  # beat answers nobody
+        assert services[name]["healthcheck"]["test"], name
+
+
+def test_only_build_workers_may_use_the_engine(services: dict[str, Any]) -> None:
+    users = {name for name, service in services.items() if "docker.sock" in str(service.get("volumes"))}
+
+    assert users == {"build-worker"}
 
 
 def test_redis_keeps_everything_and_can_not_be_reached_from_outside(services: dict[str, Any]) -> None:
