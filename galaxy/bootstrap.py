@@ -10,6 +10,7 @@ from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
 from galaxy.adapters.docker_engine import DockerEngine
+from galaxy.adapters.isolation import Isolation
 from galaxy.adapters.keys import Keys
 from galaxy.adapters.log_stream import LogStream
 from galaxy.adapters.queue import TaskQueue
@@ -77,7 +78,15 @@ class Pipeline:
     @cached_property
     def engine(self) -> DockerEngine:
         """The container engine of this worker."""
-        return DockerEngine(network=self.settings.build_network, timeout_s=self.settings.engine_timeout_s)
+        settings = self.settings
+        isolation = Isolation(
+            network=settings.build_network,
+            memory_bytes=settings.build_memory_bytes,
+            cpus=settings.build_cpus,
+            pids=settings.build_pids,
+            runtime=settings.build_runtime,
+        )
+        return DockerEngine(isolation=isolation, timeout_s=settings.engine_timeout_s)
 
     @cached_property
     def registry(self) -> Registry:

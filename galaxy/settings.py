@@ -50,6 +50,14 @@ class Settings(BaseSettings):
     """Deadline of one attempt, all steps together."""
     build_network: str = "bridge"
     """The engine's network that build containers are attached to."""
+    build_memory_bytes: int = Field(default=4 * 1024**3, ge=0)
+    """Memory of a build container, swap included; 0 for no limit. Package managers are hungry."""
+    build_cpus: float = Field(default=2.0, ge=0)
+    """Processors' worth of time of a build container; 0 for no limit."""
+    build_pids: int = Field(default=2048, ge=0)
+    """Processes and threads of a build container; 0 for no limit."""
+    build_runtime: str | None = None
+    """An OCI runtime for build containers that the engine knows, such as gVisor's `runsc`."""
     name: str = "galaxy"
     """Name of this pipeline, first part of every container name: several can share an engine."""
     retry_backoff_s: float = 5.0

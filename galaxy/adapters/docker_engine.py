@@ -15,13 +15,13 @@ import docker
 import structlog
 from docker.errors import APIError, DockerException
 from docker.errors import NotFound as NoSuchObject
-from docker.types import LogConfig
 from docker.utils import kwargs_from_env
 from requests.exceptions import RequestException
 
 from galaxy.adapters.attach_stream import AttachStream
 from galaxy.adapters.engine import Container, Image, TaggedImage
 from galaxy.adapters.interruptible import interruptible
+from galaxy.adapters.isolation import Isolation
 from galaxy.domain.contract import SETUP_SCRIPT, FileKind, SetupScript
 from galaxy.domain.errors import BaseImageUnusable, EngineError
 
@@ -45,13 +45,15 @@ class DockerEngine:
 
     Args:
         url: As in DOCKER_HOST; None takes the environment's, or the default socket.
-        network: Engine network that build containers are attached to.
+        isolation: Limits of build containers.
         timeout_s: Longest silence of one answer.
     """
 
-    def __init__(self, *, url: str | None = None, network: str = "bridge", timeout_s: float = 600) -> None:
+    def __init__(
+        self, *, url: str | None = None, isolation: Isolation | None = None, timeout_s: float = 600
+    ) -> None:
         self._url = url
-        self._network = network
+        self._isolation = isolation or Isolation()
         self._timeout_s = int(timeout_s)
         self._local = threading.local()
 
@@ -98,9 +100,7 @@ class DockerEngine:
                 stdin_open=True,
                 healthcheck=healthcheck,
                 use_config_proxy=False,
-                host_config=self._api.create_host_config(
-                    network_mode=self._network, log_config=LogConfig(type="none")
-                ),
+                host_config=self._isolation.host_config(self._api),
             )
         api = self._api
         container = DockerBuildContainer(api, created["Id"])
