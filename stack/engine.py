@@ -40,7 +40,7 @@ def ensure(checkout: Checkout, name: str) -> Engine:
         if os.geteuid() != 0:
             raise StackError(
                 f"{problem}\nA container engine is needed and only root may start one. Do one of these:\n"
-                "  - run `sudo make demo` once, or install and start Docker (Debian: sudo apt-get install docker.io)\n"
+                "  - install Docker and start it (Debian: sudo apt-get install docker.io), or run make as root\n"
                 "  - set DOCKER_HOST to an engine that you may use"
             )
         _install()

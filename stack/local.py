@@ -51,11 +51,10 @@ def up(checkout: Checkout) -> Stack:
         StackError: the message says what is missing, or shows the log of what did not start.
     """
     with locked(checkout.lock, WAITING):
-        venv.ensure(checkout)
-        packages.require_programs()
         choices = Choices.load(checkout) or Choices()
         choices.save(checkout)
-        docker = engine.ensure(checkout, choices.name)
+        docker = _machine(checkout, choices)
+        venv.ensure(checkout)
         choices.bundles_host = reachable_from_containers(docker)
         stack = Stack(checkout, choices, docker.host)
         examples.pack_bundles(checkout)
@@ -65,6 +64,22 @@ def up(checkout: Checkout) -> Stack:
         _start(stack, lambda: processes.pipeline(checkout, choices))
         write_private(checkout.run / "docker-host", docker.host)
     return stack
+
+
+def _machine(checkout: Checkout, choices: Choices) -> Engine:
+    """What the machine has to offer: programs and an engine. Everything that is missing is told at once."""
+    problems = []
+    try:
+        packages.require_programs()
+    except StackError as missing:
+        problems.append(str(missing))
+    try:
+        docker = engine.ensure(checkout, choices.name)
+    except StackError as missing:
+        problems.append(str(missing))
+    if problems:
+        raise StackError("\n".join(problems))
+    return docker
 
 
 def remembered(checkout: Checkout) -> Stack:

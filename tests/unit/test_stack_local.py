@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from stack import engine, environment, local, processes, readiness, supervise
+from stack import engine, environment, local, packages, processes, readiness, supervise
 from stack.checkout import Checkout, Choices
 from stack.console import StackError
 from stack.docker_api import Engine
@@ -186,6 +186,17 @@ def test_without_root_and_without_an_engine_the_message_says_what_to_do(
         StackError, match=r"(?s)only root may start one.*apt-get install docker\.io.*DOCKER_HOST"
     ):
         engine.ensure(stack.checkout, stack.choices.name)
+
+
+def test_everything_that_is_missing_is_told_at_once(
+    stack: local.Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    monkeypatch.setattr(packages, "find", lambda name, *_: name if name == "apt-get" else None)
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+
+    with pytest.raises(StackError, match=r"(?s)Missing: redis-server.*docker-registry.*No container engine"):
+        local.up(stack.checkout)
 
 
 def test_a_stack_that_was_never_started_has_no_settings_to_show(tmp_path: Path) -> None:
