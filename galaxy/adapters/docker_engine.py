@@ -72,11 +72,12 @@ class DockerEngine:
                     )
             return _image(self._api.inspect_image(reference), pulled=True)
 
-    def setup_script(self, image: Image) -> SetupScript:
+    def setup_script(self, image: Image, *, name: str) -> SetupScript:
         """See `Engine.setup_script`. Looks into a container that is created and never started."""
         with _translated("look into the base image"):
             # an image without CMD can't be created without a command
-            container = self._api.create_container(image.id, command=["-"], use_config_proxy=False)["Id"]
+            created = self._api.create_container(image.id, command=["-"], name=name, use_config_proxy=False)
+            container = created["Id"]
             try:
                 return self._look(container, SETUP_SCRIPT)
             finally:

@@ -75,8 +75,13 @@ class Engine(Protocol):
         """The image with this manifest digest, pulled unless the engine has it."""
         ...
 
-    def setup_script(self, image: Image) -> SetupScript:
-        """Looks at `/app/setup.sh` in the image, without running anything."""
+    def setup_script(self, image: Image, *, name: str) -> SetupScript:
+        """Looks at `/app/setup.sh` in the image, without running anything.
+
+        Args:
+            image: On this engine.
+            name: Of a container that is needed for it for a moment.
+        """
         ...
 
     def build_container(

@@ -136,9 +136,11 @@ class FakeEngine:
         self.images[found] = self._contents[found].image
         return self.images[found].model_copy(update={"pulled": True})
 
-    def setup_script(self, image: Image) -> SetupScript:
+    def setup_script(self, image: Image, *, name: str) -> SetupScript:
         """See `Engine.setup_script`."""
         self._meet_fault("setup_script")
+        if name in self.container_names:
+            raise EngineError(f"The engine could not look into the base image: {name} is in use.")
         return self._content(image.id).script
 
     @contextmanager

@@ -8,6 +8,9 @@ from typing import NamedTuple
 from galaxy.domain.app_name import AppName, image_repository
 from galaxy.domain.models import VersionRef
 
+#: Ends the name of the container that is made to look into the base image, and never started.
+LOOK = "-look"
+
 
 class ClaimRef(NamedTuple):
     """Names one claim of a version: the attempt that holds this fencing token."""
@@ -23,7 +26,7 @@ def container_name(pipeline: str, claim: ClaimRef) -> str:
 
 def parse_container_name(pipeline: str, name: str) -> ClaimRef | None:
     """The claim that a container belongs to; None when it is not a build container of this pipeline."""
-    match = re.fullmatch(rf"{re.escape(pipeline)}-build-(\S+)-v(\d+)-(\d+)", name)
+    match = re.fullmatch(rf"{re.escape(pipeline)}-build-(\S+)-v(\d+)-(\d+)(?:{LOOK})?", name)
     return ClaimRef(VersionRef(match[1], int(match[2])), int(match[3])) if match else None
 
 

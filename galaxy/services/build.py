@@ -27,7 +27,7 @@ from galaxy.domain.errors import (
 from galaxy.domain.image_config import differences, oci_labels, with_labels
 from galaxy.domain.image_reference import ImageReference
 from galaxy.domain.models import MAX_ATTEMPTS, Attempt, BuiltImage, Failure, NotClaimed, VersionRef
-from galaxy.domain.names import ClaimRef, app_image, container_name
+from galaxy.domain.names import LOOK, ClaimRef, app_image, container_name
 from galaxy.domain.redaction import Redactor
 from galaxy.domain.states import Step
 from galaxy.services.lease import HeldLease, abandoned
@@ -127,7 +127,7 @@ class BuildStage:
             log.say(f"{'Pulled' if base_image.pulled else 'This engine has'} {base}, digest {digest}.")
 
         with record(Step.VERIFY):
-            command = self._verified_command(base, base_image, log)
+            command = self._verified_command(base, base_image, container, log)
 
         with (
             self._engine.build_container(base_image, name=container, command=command) as box,
@@ -178,10 +178,12 @@ class BuildStage:
             with suppress(QueueError):  # the reconciler makes up for it
                 self._queue.build(attempt.ref, retries=attempt.number - 1)
 
-    def _verified_command(self, base: ImageReference, image: Image, log: LogWriter) -> tuple[str, ...]:
+    def _verified_command(
+        self, base: ImageReference, image: Image, container: str, log: LogWriter
+    ) -> tuple[str, ...]:
         """The build container's command. An image's id is a hash, so what was found out about it stays true."""
         if image.id not in self._commands:
-            script = self._engine.setup_script(image)
+            script = self._engine.setup_script(image, name=container + LOOK)
             if found := breaches(image.config, script):
                 raise BaseImageUnusable(
                     f"The base image {base} can't be used. {' '.join(found)}",

@@ -192,15 +192,17 @@ FOUND: dict[str, tuple[BaseImageSpec, SetupScript]] = {
 
 
 @pytest.mark.parametrize("case", FOUND)
-def test_what_stands_at_the_place_of_the_setup_script_is_told(world: EngineUnderTest, case: str) -> None:
+def test_what_stands_at_the_place_of_the_setup_script_is_told(
+    world: EngineUnderTest, name: str, case: str
+) -> None:
     spec, expected = FOUND[case]
     image = world.load(spec._replace(script=expected))
-    assert world.engine.setup_script(image) == expected
+    assert world.engine.setup_script(image, name=name) == expected
 
 
-def test_the_setup_script_of_an_image_without_a_command_is_found(world: EngineUnderTest) -> None:
+def test_the_setup_script_of_an_image_without_a_command_is_found(world: EngineUnderTest, name: str) -> None:
     image = world.load(BaseImageSpec(dockerfile="", config={}))
-    assert world.engine.setup_script(image).kind is FileKind.FILE
+    assert world.engine.setup_script(image, name=name).kind is FileKind.FILE
 
 
 # -- run

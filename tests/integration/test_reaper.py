@@ -14,7 +14,7 @@ from galaxy.adapters.docker_engine import DockerEngine
 from galaxy.adapters.keys import Keys
 from galaxy.adapters.store import RedisStore
 from galaxy.domain.models import Attempt, NewVersion, VersionRef
-from galaxy.domain.names import ClaimRef, container_name
+from galaxy.domain.names import LOOK, ClaimRef, container_name
 from galaxy.services.reaper import Reaper
 from tests.conftest import unavailable
 
@@ -93,8 +93,9 @@ def test_the_container_of_a_live_attempt_stays_and_that_of_a_dead_one_goes(world
     live, dead = name_of(world, attempt), name_of(world, attempt.model_copy(update={"token": 99}))
     world.container(live)
     world.container(dead)
+    world.container(dead + LOOK)
 
-    assert world.reaper.run() == 1
+    assert world.reaper.run() == 2
     assert world.names() == {live}
 
     world.store.fail(attempt, "it failed", retry_in_s=60, steps=())
