@@ -61,7 +61,9 @@ class Process:
     def __init__(self, command: Sequence[str], env: Mapping[str, str], output: Path) -> None:
         self._output = output
         # what a running stack tells its own processes is not for this one
-        inherited = {name: it for name, it in os.environ.items() if not name.startswith(("GALAXY_", "FLOWER_"))}
+        inherited = {
+            name: it for name, it in os.environ.items() if not name.startswith(("GALAXY_", "FLOWER_"))
+        }
         with output.open("ab") as file:
             self._process = subprocess.Popen(
                 command, cwd=ROOT, env={**inherited, **env}, stdout=file, stderr=file, start_new_session=True
