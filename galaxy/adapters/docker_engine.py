@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import docker
 import structlog
-from docker.errors import APIError, DockerException
+from docker.errors import APIError, DockerException, StreamParseError
 from docker.errors import NotFound as NoSuchObject
 from docker.utils import kwargs_from_env
 from requests.exceptions import RequestException
+from urllib3.exceptions import HTTPError
 
 from galaxy.adapters.attach_stream import AttachStream
 from galaxy.adapters.engine import Container, Image, TaggedImage
@@ -36,6 +37,8 @@ logger = structlog.get_logger(__name__)
 #: Go's os.FileMode, as the archive API reports it.
 _GO_DIR: Final = 1 << 31
 _GO_SYMLINK: Final = 1 << 27
+#: What the SDK raises when the engine goes away: requests' errors for answers, urllib3's in the middle of a stream.
+_UNREACHABLE: Final = (DockerException, StreamParseError, RequestException, HTTPError, OSError)
 _MAX_LINKS: Final = 8
 _FIRST_LINE_BYTES: Final = 256
 
@@ -208,7 +211,7 @@ class DockerEngine:
             self._api.remove_container(container, force=True, v=True)
         except NoSuchObject:
             pass
-        except (DockerException, RequestException, OSError) as error:
+        except _UNREACHABLE as error:
             logger.warning("container.not_removed", container=container, error=str(error))
 
 
@@ -280,7 +283,7 @@ def _translated(action: str) -> Iterator[None]:
         raise EngineError(
             f"The engine could not {action}: {error.explanation or error}.", "Look at the engine's own log."
         ) from error
-    except (DockerException, RequestException, OSError) as error:
+    except _UNREACHABLE as error:
         raise EngineError(
             f"The engine could not {action}: it can't be reached ({type(error).__name__}).",
             "Check DOCKER_HOST and that the engine runs.",

@@ -98,11 +98,13 @@ class BuildStage:
             try:
                 with self._lease(attempt) as lease:
                     built = self._build(attempt, log, record, lease.check)
-                self._finish(attempt, built, record)
             except Abandoned as error:
                 return _gave_up(attempt, log, error)
             except Exception as error:  # the specification: any error is retried
-                raise self._failed(attempt, log, record, error) from error
+                failure = self._failed(attempt, log, record, error)
+                if isinstance(failure, Abandoned):
+                    return _gave_up(attempt, log, failure)
+                raise failure from error
             except (SystemExit, KeyboardInterrupt):  # this worker has to stop
                 self._hand_back(attempt, log)
                 raise
@@ -131,7 +133,7 @@ class BuildStage:
 
         with (
             self._engine.build_container(base_image, name=container, command=command) as box,
-            self._kept_only_if_pushed() as committed,
+            self._kept_only_if_recorded() as committed,
         ):
             with record(Step.SETUP):
                 log.say(f"Running {SETUP_SCRIPT} with the bundle's URL.")
@@ -158,7 +160,9 @@ class BuildStage:
                 log.say(f"Saved the container as {repository}:{tag}; pushing it.")
                 pushed = self._engine.push(repository, tag, saved.id, keep_going)
 
-        return BuiltImage(image=f"{repository}:{tag}", image_digest=pushed, base_digest=digest)
+            built = BuiltImage(image=f"{repository}:{tag}", image_digest=pushed, base_digest=digest)
+            self._finish(attempt, built, record)
+        return built
 
     def _claim(self, ref: VersionRef) -> Attempt | NotClaimed:
         claimed = self._store.claim(ref)
@@ -197,7 +201,7 @@ class BuildStage:
         return self._commands[image.id]
 
     @contextmanager
-    def _kept_only_if_pushed(self) -> Iterator[list[str]]:
+    def _kept_only_if_recorded(self) -> Iterator[list[str]]:
         """Removes the images whose ids were put into the list, unless the block ends well."""
         committed: list[str] = []
         try:
@@ -211,7 +215,10 @@ class BuildStage:
     def _failed(
         self, attempt: Attempt, log: LogWriter, record: StepRecorder, error: Exception
     ) -> GalaxyError:
-        """Records a failed attempt and tells the log; returns what the task raises."""
+        """Records a failed attempt and tells the log; returns what the task raises.
+
+        That is an `Abandoned` when somebody else had ended the attempt already.
+        """
         expected = isinstance(error, GalaxyError)
         redact = _redactor(attempt).redact_text
         if not expected:
@@ -220,8 +227,7 @@ class BuildStage:
         reason = redact(str(error) if expected else f"Unexpected {type(error).__name__}: {error}")
         outcome = self._store.fail(attempt, reason, retry_in_s=self._backoff_s(attempt), steps=record.timings)
         if not isinstance(outcome, Failure):
-            log.abandon()
-            return LeaseLost(f"Attempt {attempt.number} of {attempt.ref} was ended by another process.")
+            return abandoned(attempt, outcome)
         return tell_failure(log, attempt.ref, outcome, reason)
 
     def _backoff_s(self, attempt: Attempt) -> float:
