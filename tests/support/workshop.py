@@ -1,0 +1,156 @@
+"""A build stage with everything around it in memory: fakeredis, the fake engine, and two recorders."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import fakeredis
+
+from galaxy.adapters.fake_engine import FakeEngine
+from galaxy.adapters.keys import Keys
+from galaxy.adapters.log_stream import LogStream
+from galaxy.services.build import BuildStage
+from galaxy.services.logbook import Logbook
+from galaxy.services.reconcile import Reconciler
+from galaxy.settings import Settings
+from tests.support.stores import APP, deploy, make_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from galaxy.adapters.fake_engine import Program
+    from galaxy.adapters.queue import TaskQueue
+    from galaxy.adapters.registry import Registry
+    from galaxy.domain.contract import SetupScript
+    from galaxy.domain.image_reference import ImageReference
+    from galaxy.domain.log import LogLine
+    from galaxy.domain.models import Attempt, Version, VersionRef
+    from galaxy.domain.states import Step
+    from galaxy.services.build import Outcome
+
+PREFIX = "workshop"
+REGISTRY = "registry.test"
+BASE_REPOSITORY = "hub.test/meteor/galaxy-app"
+
+
+class OneBaseImage:
+    """A registry that knows one digest for every reference. `errors`: what the next calls raise."""
+
+    def __init__(self) -> None:
+        self.digest = ""
+        self.errors: list[Exception] = []
+
+    def resolve(self, _: ImageReference) -> str:
+        if self.errors:
+            raise self.errors.pop(0)
+        return self.digest
+
+    def pull_source(self, _: ImageReference) -> str:
+        return BASE_REPOSITORY
+
+
+class QueueRecorder:
+    """Remembers hints. `away`: what each call raises, if anything."""
+
+    def __init__(self) -> None:
+        self.builds: list[tuple[VersionRef, int]] = []
+        self.rollouts: list[VersionRef] = []
+        self.waiting = 0
+        self.away: Exception | None = None
+
+    def build(self, ref: VersionRef, *, retries: int = 0) -> None:
+        self._fail_if_away()
+        self.builds.append((ref, retries))
+
+    def roll_out(self, ref: VersionRef) -> None:
+        self._fail_if_away()
+        self.rollouts.append(ref)
+
+    def is_empty(self) -> bool:
+        self._fail_if_away()
+        return self.waiting == 0
+
+    def _fail_if_away(self) -> None:
+        if self.away:
+            raise self.away
+
+
+class Workshop:
+    """All parts, and the way from a program to a version that was built with it."""
+
+    def __init__(
+        self, *, lease_s: float = 60, build_timeout_s: float = 60, retry_backoff_s: float = 0
+    ) -> None:
+        self.settings = Settings(
+            registry=REGISTRY,
+            name="workshop",
+            lease_s=lease_s,
+            build_timeout_s=build_timeout_s,
+            retry_backoff_s=retry_backoff_s,
+            retry_backoff_max_s=3 * retry_backoff_s,
+        )
+        self._redis = fakeredis.FakeRedis(version=(7, 0), decode_responses=True)
+        self.store = make_store(self._redis, PREFIX, lease_s=lease_s)
+        #: The same store for workers that are lost as soon as they have claimed or renewed, and are due at once.
+        self.dying = make_store(self._redis, PREFIX, lease_s=0, requeue_after_s=0)
+        self.log = LogStream(self._redis, Keys(PREFIX), retention_s=3600, max_bytes=10**7)
+        self.engine = FakeEngine()
+        self.registry = OneBaseImage()
+        self.queue = QueueRecorder()
+        logbook = Logbook(self.log, attempt_max_bytes=10**6)
+        queue = cast("TaskQueue", self.queue)
+        self.stage = BuildStage(
+            store=self.store,
+            queue=queue,
+            engine=self.engine,
+            registry=cast("Registry", self.registry),
+            logs=logbook,
+            settings=self.settings,
+        )
+        self.reconciler = Reconciler(self.store, queue, logbook, page=2)
+
+    def close(self) -> None:
+        self._redis.close()
+
+    def base_image(
+        self,
+        program: Program,
+        config: dict[str, object] | None = None,
+        *,
+        script: SetupScript | None = None,
+        has_bash: bool = True,
+    ) -> None:
+        """Publishes the base image that all versions are built on from now on."""
+        config = {"Cmd": ["/bin/true"]} if config is None else config
+        options = {} if script is None else {"script": script}
+        self.registry.digest = self.engine.publish(
+            BASE_REPOSITORY, config, program=program, has_bash=has_bash, **options
+        )
+
+    def deploy(self) -> VersionRef:
+        return deploy(self.store)
+
+    def run(self, ref: VersionRef, on_step: Callable[[Attempt, Step], None] = lambda *_: None) -> Outcome:
+        """Delivers the version's build task once."""
+        return self.stage.run(ref, on_step)
+
+    def run_until_final(self, ref: VersionRef) -> list[Exception]:
+        """Delivers it as Celery does, and returns what it raised."""
+        raised: list[Exception] = []
+        for _ in range(10):
+            try:
+                self.run(ref)
+            except Exception as error:  # noqa: BLE001 - as Celery's autoretry
+                raised.append(error)
+            else:
+                return raised
+        raise AssertionError("the task is retried for ever")
+
+    def version(self, ref: VersionRef) -> Version:
+        return self.store.version(ref)
+
+    def lines(self) -> list[LogLine]:
+        return self.log.tail(APP, 10_000).lines
+
+    def text(self) -> str:
+        return "\n".join(line.text for line in self.lines())

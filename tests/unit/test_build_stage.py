@@ -1,0 +1,489 @@
+"""The build story, with an engine and a Redis in memory."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from galaxy.adapters.fake_engine import Running, succeed
+from galaxy.domain.contract import FileKind, SetupScript
+from galaxy.domain.errors import (
+    AttemptFailed,
+    BaseImageNotFound,
+    BuildFailed,
+    EngineError,
+    QueueError,
+)
+from galaxy.domain.log import Stream
+from galaxy.domain.states import Step, VersionState
+from tests.support.stores import APP, BUNDLE_URL, ENV_VALUE, claim, deploy
+from tests.support.workshop import REGISTRY, Workshop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from galaxy.adapters.fake_engine import Program
+    from galaxy.domain.models import Attempt
+
+S = VersionState
+DEADLINE_S = 10
+
+
+@pytest.fixture
+def workshop() -> Iterator[Workshop]:
+    workshop = Workshop()
+    yield workshop
+    workshop.close()
+    check_that_nothing_is_left(workshop)
+
+
+@pytest.fixture
+def watchful() -> Iterator[Workshop]:
+    """Notices within a moment that a lease is lost."""
+    workshop = Workshop(lease_s=0.06)
+    yield workshop
+    workshop.close()
+    check_that_nothing_is_left(workshop)
+
+
+def check_that_nothing_is_left(workshop: Workshop) -> None:
+    assert workshop.engine.containers("") == ()
+    assert workshop.engine.volumes == set()
+
+
+def failing(times: int) -> Program:
+    """Fails so often, and succeeds then."""
+    runs = iter(range(times))
+
+    def program(running: Running) -> int:
+        failed = next(runs, None) is not None
+        running.print("it rains\n" if failed else "the sun shines\n")
+        return 3 if failed else 0
+
+    return program
+
+
+def until_stopped(running: Running) -> int:
+    """Says nothing until it is ended."""
+    deadline = time.monotonic() + DEADLINE_S
+    while time.monotonic() < deadline:
+        running.tick()
+        time.sleep(0.005)
+    return 99
+
+
+# -- success
+
+
+def test_a_build_ends_as_an_image_in_the_registry(workshop: Workshop) -> None:
+    workshop.base_image(succeed)
+    ref = workshop.deploy()
+    outcome = workshop.run(ref)
+    version = workshop.version(ref)
+    assert version.state is S.BUILT
+    assert version.image == f"{REGISTRY}/apps/{APP}:1"
+    assert version.image_digest == workshop.engine.registry_digest(f"{REGISTRY}/apps/{APP}", "1")
+    assert version.base_digest == workshop.registry.digest
+    assert outcome.built
+    assert f"{version.image}@{version.image_digest}" in outcome.sentence
+    assert workshop.queue.rollouts == [ref]
+
+
+def test_each_step_is_recorded_with_its_times(workshop: Workshop) -> None:
+    workshop.base_image(succeed)
+    ref = workshop.deploy()
+    began_ms = time.time() * 1000
+    shown: list[tuple[int, Step, Step | None]] = []
+    workshop.run(ref, lambda attempt, step: shown.append((attempt.number, step, workshop.version(ref).step)))
+    steps = workshop.version(ref).steps
+    assert [step.step for step in steps] == [*Step]
+    assert shown == [(1, step, step) for step in Step]
+    assert all(began_ms - 1000 < step.started_at_ms < began_ms + 60_000 for step in steps)
+    assert all(0 <= step.duration_ms < 60_000 for step in steps)
+
+
+def test_setup_gets_the_bundles_url(workshop: Workshop) -> None:
+    lines: list[str] = []
+
+    def program(running: Running) -> int:
+        lines.append(running.line)
+        return 0
+
+    workshop.base_image(program)
+    workshop.run(workshop.deploy())
+    assert lines == [BUNDLE_URL]
+
+
+def test_the_log_tells_the_story_in_order(workshop: Workshop) -> None:
+    def program(running: Running) -> int:
+        running.print("unpacking\n")
+        running.print("careful\n", Stream.STDERR)
+        return 0
+
+    workshop.base_image(program)
+    workshop.run(workshop.deploy())
+    lines = workshop.lines()
+    told = [
+        "looking up the base image",
+        "Pulled",
+        "Running /app/setup.sh",
+        "unpacking",
+        "careful",
+        "Saved",
+        "is built",
+    ]
+    assert [part for part in told if part not in workshop.text()] == []
+    assert [next(n for n, line in enumerate(lines) if part in line.text) for part in told] == [
+        *range(len(told))
+    ]
+    assert {(line.version, line.attempt) for line in lines} == {(1, 1)}
+    assert [line.text for line in lines if line.error] == ["careful"]
+
+
+def test_the_image_keeps_the_base_images_config_and_gets_labels(workshop: Workshop) -> None:
+    workshop.base_image(succeed, {"Cmd": ["/bin/true"], "User": "app", "Labels": {"a": "b"}})
+    workshop.run(workshop.deploy())
+    (found,) = workshop.engine.tagged_images(REGISTRY)
+    config = dict(workshop.engine.images[found.id].config)
+    labels = config.pop("Labels")
+    assert config == {"Cmd": ["/bin/true"], "User": "app"}
+    assert isinstance(labels, dict)
+    created = labels.pop("org.opencontainers.image.created")
+    assert created.endswith("Z")
+    assert labels == {
+        "a": "b",
+        "org.opencontainers.image.title": APP,
+        "org.opencontainers.image.version": "1",
+        "org.opencontainers.image.base.name": "docker.io/meteor/galaxy-app:latest",
+        "org.opencontainers.image.base.digest": workshop.registry.digest,
+    }
+
+
+def test_a_queue_that_is_away_does_not_fail_a_build(workshop: Workshop) -> None:
+    workshop.base_image(succeed)
+    ref = workshop.deploy()
+    workshop.queue.away = QueueError("The broker can't be reached.")
+    workshop.run(ref)
+    assert workshop.version(ref).state is S.BUILT
+
+
+def test_a_base_image_is_looked_into_once(workshop: Workshop) -> None:
+    workshop.base_image(succeed)
+    workshop.run(workshop.deploy())
+    workshop.engine.fail_next("setup_script", EngineError("This is not asked again."))
+    ref = workshop.deploy()
+    workshop.run(ref)
+    assert workshop.version(ref).state is S.BUILT
+
+
+def test_volumes_that_lose_files_are_warned_about(workshop: Workshop) -> None:
+    workshop.base_image(succeed, {"Cmd": ["/bin/true"], "Volumes": {"/data": {}}})
+    workshop.run(workshop.deploy())
+    assert "declares VOLUME /data" in workshop.text()
+
+
+# -- failure and retries
+
+
+def test_a_script_that_fails_twice_is_built_on_the_third_attempt(workshop: Workshop) -> None:
+    workshop.base_image(failing(2))
+    ref = workshop.deploy()
+    raised = workshop.run_until_final(ref)
+    assert [type(error) for error in raised] == [AttemptFailed, AttemptFailed]
+    version = workshop.version(ref)
+    assert (version.state, version.attempt, version.failure) == (S.BUILT, 3, None)
+    lines = workshop.lines()
+    assert [line.attempt for line in lines if line.text == "it rains"] == [1, 2]
+    assert [line.attempt for line in lines if line.text == "the sun shines"] == [3]
+    failures = [line.text for line in lines if line.error]
+    assert failures == [
+        f"Attempt {n} of 4 failed: /app/setup.sh ended with exit code 3. Its output above says why."
+        for n in (1, 2)
+    ]
+    assert [line.attempt for line in lines if "The next attempt starts" in line.text] == [1, 2]
+
+
+def test_a_script_that_always_fails_is_given_up_after_four_attempts(workshop: Workshop) -> None:
+    workshop.base_image(failing(100))
+    ref = workshop.deploy()
+    raised = workshop.run_until_final(ref)
+    assert [type(error) for error in raised] == [AttemptFailed] * 3 + [BuildFailed]
+    assert f"galaxy logs {APP} --version 1" in str(raised[-1])
+    version = workshop.version(ref)
+    assert (version.state, version.attempt) == (S.BUILD_FAILED, 4)
+    assert "exit code 3" in str(version.failure)
+    assert [step.step for step in version.steps] == [Step.PULL, Step.VERIFY, Step.SETUP]
+    assert workshop.text().count("it rains") == 4
+    assert "The build of version 1 has failed for good" in workshop.lines()[-1].text
+    assert workshop.lines()[-1].error
+    assert workshop.queue.rollouts == []
+
+
+def test_deploying_again_after_a_failure_makes_a_new_version(workshop: Workshop) -> None:
+    workshop.base_image(failing(4))
+    workshop.run_until_final(workshop.deploy())
+    second = workshop.deploy()
+    assert workshop.run_until_final(second) == []
+    assert workshop.version(second).state is S.BUILT
+
+
+FAULTS = ("pull", "setup_script", "create", "run", "commit", "push")
+
+
+@pytest.mark.parametrize("error", [EngineError("The engine rests."), RuntimeError("a bug")])
+@pytest.mark.parametrize("method", FAULTS)
+def test_any_error_in_any_step_is_retried(workshop: Workshop, method: str, error: Exception) -> None:
+    workshop.base_image(succeed)
+    workshop.engine.fail_next(method, error)
+    ref = workshop.deploy()
+    (raised,) = workshop.run_until_final(ref)
+    assert isinstance(raised, AttemptFailed)
+    assert str(error) in str(raised)
+    assert workshop.version(ref).attempt == 2
+    assert workshop.version(ref).state is S.BUILT
+
+
+def test_an_unexpected_error_is_named(workshop: Workshop) -> None:
+    workshop.base_image(succeed)
+    workshop.engine.fail_next("commit", KeyError("Id"))
+    ref = workshop.deploy()
+    with pytest.raises(AttemptFailed, match="Unexpected KeyError: 'Id'"):
+        workshop.run(ref)
+
+
+def test_a_base_image_that_the_registry_lacks_fails_the_attempt(workshop: Workshop) -> None:
+    workshop.registry.errors = [BaseImageNotFound("There is no meteor/galaxy-app:latest.")]
+    ref = workshop.deploy()
+    with pytest.raises(AttemptFailed, match=r"no meteor/galaxy-app:latest"):
+        workshop.run(ref)
+
+
+def test_all_breaches_of_the_contract_are_named(workshop: Workshop) -> None:
+    workshop.base_image(succeed, {}, script=SetupScript(kind=FileKind.MISSING))
+    ref = workshop.deploy()
+    with pytest.raises(AttemptFailed, match=r"neither CMD nor ENTRYPOINT.*has no /app/setup\.sh"):
+        workshop.run(ref)
+    assert [step.step for step in workshop.version(ref).steps] == [Step.PULL, Step.VERIFY]
+
+
+def test_a_base_image_without_bash_is_said_so(workshop: Workshop) -> None:
+    workshop.base_image(succeed, has_bash=False)
+    with pytest.raises(AttemptFailed, match="bash could not be started"):
+        workshop.run(workshop.deploy())
+
+
+@pytest.mark.parametrize(("code", "hint"), [(126, "may not execute"), (127, "not found"), (137, "killed")])
+def test_exit_codes_that_mean_something_are_explained(workshop: Workshop, code: int, hint: str) -> None:
+    workshop.base_image(lambda _: code)
+    with pytest.raises(AttemptFailed, match=hint):
+        workshop.run(workshop.deploy())
+
+
+def test_an_image_whose_config_changed_is_refused_and_removed(workshop: Workshop) -> None:
+    workshop.base_image(succeed)
+    workshop.engine.alter_config = lambda config: config | {"User": "root", "Hostname": "c0ffee"}
+    with pytest.raises(AttemptFailed, match="differs from its base image in Hostname, User"):
+        workshop.run(workshop.deploy())
+    assert workshop.engine.tagged_images(REGISTRY) == ()
+
+
+def test_an_image_that_could_not_be_pushed_is_removed(workshop: Workshop) -> None:
+    workshop.base_image(succeed)
+    workshop.engine.unreachable.add(REGISTRY)
+    with pytest.raises(AttemptFailed, match="refused"):
+        workshop.run(workshop.deploy())
+    assert workshop.engine.tagged_images(REGISTRY) == ()
+
+
+def test_a_removal_that_fails_does_not_hide_why(workshop: Workshop) -> None:
+    workshop.base_image(succeed)
+    workshop.engine.fail_next("push", EngineError("The engine rests."))
+    workshop.engine.fail_next("remove_image", EngineError("The engine sleeps."))
+    with pytest.raises(AttemptFailed, match="rests"):
+        workshop.run(workshop.deploy())
+
+
+def test_a_build_past_its_deadline_fails() -> None:
+    workshop = Workshop(build_timeout_s=0.05)
+    workshop.base_image(until_stopped)
+    with pytest.raises(AttemptFailed, match=r"took longer than 0\.05 s"):
+        workshop.run(workshop.deploy())
+    workshop.close()
+
+
+def test_pauses_double_and_have_a_limit() -> None:
+    workshop = Workshop(retry_backoff_s=100)
+    workshop.base_image(failing(100))
+    pauses = []
+    for number, longest in enumerate((100, 200, 300), 1):
+        attempt = claim(workshop.store, deploy(workshop.store, f"app{number}.example.com"))
+        attempt = attempt.model_copy(update={"number": number})
+        pauses = [workshop.stage._backoff_s(attempt) for _ in range(50)]
+        assert longest / 2 <= min(pauses) < max(pauses) <= longest
+    workshop.close()
+
+
+def test_celery_waits_exactly_as_long_as_the_store() -> None:
+    workshop = Workshop(retry_backoff_s=100)
+    workshop.base_image(failing(1))
+    ref = workshop.deploy()
+    with pytest.raises(AttemptFailed) as failed:
+        workshop.run(ref)
+    due_in_s = (workshop.version(ref).retry_at_ms or 0) / 1000 - time.time()
+    assert failed.value.retry_in_s == pytest.approx(due_in_s, abs=5)
+    assert "not_due" in workshop.run(ref).sentence
+    workshop.close()
+
+
+# -- secrets
+
+
+@pytest.mark.parametrize("error_type", [EngineError, RuntimeError])
+def test_secrets_are_redacted_from_reasons(workshop: Workshop, error_type: type[Exception]) -> None:
+    workshop.base_image(succeed)
+    workshop.engine.fail_next("run", error_type(f"can't fetch {BUNDLE_URL} for {ENV_VALUE}"))
+    ref = workshop.deploy()
+    with pytest.raises(AttemptFailed, match="redacted") as failed:
+        workshop.run(ref)
+    shown = f"{failed.value} {workshop.text()} {workshop.version(ref)!r} {workshop.store.activity(APP)!r}"
+    assert BUNDLE_URL not in shown
+    assert ENV_VALUE not in shown
+
+
+def test_secrets_are_redacted_from_the_output(workshop: Workshop) -> None:
+    def program(running: Running) -> int:
+        running.print(f"+ curl {running.line[:20]}")
+        running.print(f"{running.line[20:]}\n{ENV_VALUE}\n", Stream.STDOUT)
+        return 0
+
+    workshop.base_image(program)
+    workshop.run(workshop.deploy())
+    assert "+ curl [redacted]\n[redacted]" in workshop.text()
+    assert BUNDLE_URL not in workshop.text()
+
+
+# -- whoever has no reason to go on
+
+
+def test_a_second_delivery_of_a_running_build_does_nothing(workshop: Workshop) -> None:
+    ref = workshop.deploy()
+    outcomes = []
+
+    def program(_: Running) -> int:
+        outcomes.append(workshop.run(ref))
+        return 0
+
+    workshop.base_image(program)
+    workshop.run(ref)
+    assert "held" in outcomes[0].sentence
+    assert workshop.version(ref).attempt == 1
+    assert "not_buildable" in workshop.run(ref).sentence
+
+
+def test_whoever_finds_a_lost_attempt_goes_on_with_the_next(workshop: Workshop) -> None:
+    workshop.base_image(succeed)
+    ref = workshop.deploy()
+    claim(workshop.dying, ref)
+    workshop.run(ref)
+    version = workshop.version(ref)
+    assert (version.state, version.attempt) == (S.BUILT, 2)
+
+
+def lose_the_lease(workshop: Workshop, attempt: Attempt) -> None:
+    """As if the worker had been silent for too long: another one builds the version now."""
+    deadline = time.monotonic() + DEADLINE_S
+    while workshop.dying.renew(attempt) or not workshop.store.end_lost(attempt.ref, "Lost."):
+        assert time.monotonic() < deadline
+    claim(workshop.store, attempt.ref)
+
+
+def _cancel(workshop: Workshop, attempt: Attempt) -> None:
+    workshop.store.cancel(attempt.ref, "No more.")
+
+
+def _supersede(workshop: Workshop, _: Attempt) -> None:
+    workshop.deploy()
+
+
+@pytest.mark.parametrize("step", Step)
+def test_whoever_lost_the_lease_leaves_nothing_behind(workshop: Workshop, step: Step) -> None:
+    workshop.base_image(succeed)
+    ref = workshop.deploy()
+
+    def lose(attempt: Attempt, current: Step) -> None:
+        if current is step:
+            lose_the_lease(workshop, attempt)
+
+    outcome = workshop.run(ref, lose)
+    assert outcome.built is None
+    version = workshop.version(ref)
+    assert (version.state, version.attempt, version.image, version.steps) == (S.BUILDING, 2, None, ())
+    assert "is built" not in workshop.text()
+    assert "failed" not in workshop.text()
+    assert workshop.queue.rollouts == []
+    assert workshop.engine.tagged_images(REGISTRY) == ()
+
+
+@pytest.mark.parametrize(
+    ("end", "state", "why"),
+    [
+        (_cancel, S.CANCELLED, "Version 1 of www.example.com was cancelled."),
+        (_supersede, S.SUPERSEDED, "A newer version of www.example.com was deployed."),
+    ],
+)
+@pytest.mark.parametrize("step", Step)
+def test_a_version_that_nobody_wants_any_more_is_stopped_in_every_step(
+    workshop: Workshop,
+    step: Step,
+    end: Callable[[Workshop, Attempt], None],
+    state: VersionState,
+    why: str,
+) -> None:
+    workshop.base_image(succeed)
+    ref = workshop.deploy()
+    workshop.run(ref, lambda attempt, current: end(workshop, attempt) if current is step else None)
+    assert workshop.version(ref).state is state
+    assert workshop.lines()[-1].text == f"Attempt 1 was stopped. {why}"
+    assert workshop.engine.tagged_images(REGISTRY) == ()
+    assert "not_buildable" in workshop.run(ref).sentence
+
+
+@pytest.mark.parametrize("end", [_cancel, _supersede, lose_the_lease])
+def test_an_endless_script_is_ended_with_its_lease(
+    watchful: Workshop, end: Callable[[Workshop, Attempt], None]
+) -> None:
+    watchful.base_image(until_stopped)
+    ref = watchful.deploy()
+    began = time.monotonic()
+    outcome = watchful.run(ref, lambda attempt, step: end(watchful, attempt) if step is Step.SETUP else None)
+    assert time.monotonic() - began < DEADLINE_S / 2
+    assert outcome.sentence.startswith("Stopped building version 1")
+
+
+def test_a_script_that_fails_as_it_is_cancelled_is_no_failure(workshop: Workshop) -> None:
+    ref = workshop.deploy()
+
+    def program(_: Running) -> int:
+        workshop.store.cancel(ref, "No more.")
+        return 1
+
+    workshop.base_image(program)
+    assert workshop.run(ref).sentence.startswith("Stopped building version 1")
+    assert workshop.lines()[-1].text.startswith("Attempt 1 was stopped.")
+    assert workshop.version(ref).failure == "No more."
+
+
+def test_a_worker_that_has_to_stop_hands_its_attempt_back(workshop: Workshop) -> None:
+    def program(_: Running) -> int:
+        raise SystemExit
+
+    workshop.base_image(program)
+    ref = workshop.deploy()
+    with pytest.raises(SystemExit):
+        workshop.run(ref)
+    version = workshop.version(ref)
+    assert (version.state, version.attempt) == (S.QUEUED, 0)
+    assert workshop.queue.builds == [(ref, 0)]
+    assert "The worker is being stopped" in workshop.text()
