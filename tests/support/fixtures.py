@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from contextlib import suppress
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -63,10 +62,10 @@ def docker_under_test(
     """The machine's engine. The run ends by asserting that no container of it is left."""
     yield DockerUnderTest(docker_api, base_images, app_registry)
     for image in docker_api.images():
+        # by name: another run may have built on the same image
         for name in (*(image["RepoTags"] or ()), *(image["RepoDigests"] or ())):
-            # by name, for another run's images can be the same ones
             if name.startswith(f"{app_registry.authority}/"):
-                with suppress(ImageNotFound):
+                with suppress(ImageNotFound):  # gone with its last other name
                     docker_api.remove_image(name)
     left = docker_api.containers(all=True, filters={"name": run_name})
     assert left == [], "containers were left behind"
