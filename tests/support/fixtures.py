@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import warnings
 from contextlib import suppress
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -30,9 +32,8 @@ def app_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerReg
 @pytest.fixture(scope="session")
 def docker_api() -> Iterator[docker.APIClient]:
     """A client of the machine's engine."""
-    try:
-        api = docker.APIClient(**kwargs_from_env(), version="auto", timeout=60)
-    except DockerException:
+    api = _connected()
+    if api is None:
         unavailable("no Docker engine answers")
     yield api
     api.close()
@@ -69,3 +70,14 @@ def docker_under_test(
                     docker_api.remove_image(name)
     left = docker_api.containers(all=True, filters={"name": run_name})
     assert left == [], "containers were left behind"
+
+
+def _connected() -> docker.APIClient | None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # the SDK forgets a socket that it could not connect
+        try:
+            return docker.APIClient(**kwargs_from_env(), version="auto", timeout=60)
+        except DockerException:
+            pass
+        gc.collect()
+    return None
