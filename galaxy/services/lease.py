@@ -38,6 +38,7 @@ class HeldLease:
         self._lease_s = lease_s
         self._timeout_s = timeout_s
         self._deadline = time.monotonic() + timeout_s
+        self._renewed_at = time.monotonic()
         self._released = Event()
         self._lost: Abandoned | None = None
         self._thread = Thread(target=self._renew, name=f"lease {attempt.ref}", daemon=True)
@@ -61,6 +62,9 @@ class HeldLease:
         """
         if self._lost:
             raise self._lost
+        # not the thread's business: it may hang in a call, or the whole process may have been stopped
+        if time.monotonic() - self._renewed_at > self._lease_s:
+            raise LeaseLost(f"The lease of {self._attempt.ref} could not be renewed in time.")
         if time.monotonic() > self._deadline:
             raise BuildTimedOut(
                 f"The build took longer than {self._timeout_s:g} s and was stopped.",
@@ -68,20 +72,17 @@ class HeldLease:
             )
 
     def _renew(self) -> None:
-        renewed_at = time.monotonic()
         while not self._released.wait(self._renew_every_s):
+            asked_at = time.monotonic()
             try:
                 lost_to = self._store.renew(self._attempt)
             except StoreError as error:
                 logger.warning("lease.not_renewed", error=str(error))
-                if time.monotonic() - renewed_at > self._lease_s:
-                    self._lost = LeaseLost("The lease could not be renewed in time.")
-                    return
                 continue
             if lost_to:
                 self._lost = abandoned(self._attempt, lost_to)
                 return
-            renewed_at = time.monotonic()
+            self._renewed_at = asked_at
 
 
 def abandoned(attempt: Attempt, lost_to: VersionState) -> Abandoned:
