@@ -24,7 +24,7 @@ class _ErrorsAsExitCodes(click.Group):
             code = _exit_code(error)
             if code is None:
                 raise
-            click.secho(f"galaxy: {error}", fg="red", err=True)
+            click.secho(f"galaxy: {_told(error)}", fg="red", err=True)
             ctx.exit(code)
 
 
@@ -37,6 +37,18 @@ def _exit_code(error: Exception) -> int | None:
         return EXIT_UNREACHABLE
     # malformed GALAXY_* variables are the operator's input
     return EXIT_INVALID if isinstance(error, GalaxyError | ValidationError) else None
+
+
+def _told(error: Exception) -> str:
+    from pydantic import ValidationError
+
+    if not isinstance(error, ValidationError):
+        return str(error)
+    # by the variable's name, and without its value, which may be a secret
+    mistakes = [
+        f"GALAXY_{'.'.join(map(str, each['loc'])).upper()}: {each['msg']}." for each in error.errors()
+    ]
+    return "\n".join([*mistakes, "docs/settings.md lists all settings."])
 
 
 @click.group(cls=_ErrorsAsExitCodes, context_settings={"help_option_names": ["-h", "--help"]})

@@ -151,6 +151,17 @@ def test_a_store_that_is_away_is_said_with_exit_code_3() -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.usefixtures("stack")
+def test_a_malformed_setting_is_named_as_the_operator_knows_it() -> None:
+    environment = {**os.environ, "GALAXY_LEASE_S": "soon"}
+    done = subprocess.run(
+        ["galaxy", "apps"], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2
+    assert "GALAXY_LEASE_S: Input should be a valid number" in done.stderr
+    assert "soon" not in done.stderr
+
+
 def test_the_app_is_listed_with_its_history(stack: Stack) -> None:
     settings = stack.base_image("#!/bin/bash\nexit 0\n")
     url = "http://bundles.example.com/x"
