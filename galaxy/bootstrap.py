@@ -26,9 +26,9 @@ from galaxy.services.releases import Releases
 from galaxy.services.rollout import Rollout
 from galaxy.settings import Settings
 
-#: Seconds a Redis command may take, and then how often it is tried again: about three seconds in all, enough for
-#: a restart of Redis and short enough for a person at a terminal.
-_REDIS_TIMEOUT_S = 5.0
+#: Seconds a Redis command may take, and then how often it is tried again. A Redis that refuses connections is given
+#: about three seconds, enough for its restart; one that hangs is given up after some fifteen.
+_REDIS_TIMEOUT_S = 2.0
 _REDIS_RETRIES = 6
 
 

@@ -72,9 +72,8 @@ class AttachStream:
         self._socket.settimeout(_TICK_S)
 
     def send_line(self, line: str) -> None:
-        """Sends one line and ends stdin."""
+        """Sends one line. Stdin stays open: shutting down one direction would take TLS from the other too."""
         self._socket.sendall(line.encode() + b"\n")
-        self._socket.shutdown(socket.SHUT_WR)
 
     def read(self, on_output: Callable[[Stream, bytes], None], keep_going: Callable[[], None]) -> None:
         """Passes output on until the engine closes the stream, which says nothing about success."""

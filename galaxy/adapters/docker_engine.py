@@ -9,6 +9,7 @@ import tarfile
 import threading
 import time
 from contextlib import closing, contextmanager, suppress
+from tarfile import TarError
 from typing import TYPE_CHECKING, Any, Final
 
 import docker
@@ -38,7 +39,7 @@ logger = structlog.get_logger(__name__)
 _GO_DIR: Final = 1 << 31
 _GO_SYMLINK: Final = 1 << 27
 #: What the SDK raises when the engine goes away: requests' errors for answers, urllib3's in the middle of a stream.
-_UNREACHABLE: Final = (DockerException, StreamParseError, RequestException, HTTPError, OSError)
+_UNREACHABLE: Final = (DockerException, StreamParseError, RequestException, HTTPError, TarError, OSError)
 _MAX_LINKS: Final = 8
 _FIRST_LINE_BYTES: Final = 256
 

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from galaxy.adapters.redis_scripts import RedisScripts, translated
 from galaxy.domain.activity import ActivityEntry
-from galaxy.domain.errors import IdempotencyConflict, NotFound
+from galaxy.domain.errors import IdempotencyConflict, NotFound, StoreError
 from galaxy.domain.models import (
     MAX_ATTEMPTS,
     Attempt,
@@ -165,7 +165,7 @@ class RedisStore:
             _dump(steps),
         )  # fmt: skip
         reply = self._run("fail_attempt", attempt.ref, *arguments)
-        return VersionState(reply[1]) if reply[0] == "lost" else _failure(reply)
+        return _state(reply[1]) if reply[0] == "lost" else _failure(reply)
 
     def end_lost(self, ref: VersionRef, reason: str) -> Failure | None:
         """Ends an attempt whose lease ran out. Returns what comes next; None when there is nothing to end."""
@@ -196,7 +196,7 @@ class RedisStore:
 
     def begin_rollout(self, ref: VersionRef) -> VersionState:
         """Moves a built version to `rolling_out`; a version that is elsewhere stays. Returns its state now."""
-        return VersionState(self._run("begin_rollout", ref, _member(ref), self._requeue_ms))
+        return _state(self._run("begin_rollout", ref, _member(ref), self._requeue_ms))
 
     def activate(self, ref: VersionRef) -> Activation:
         """Makes the version active and retires the previous one, unless a newer one is active already."""
@@ -302,7 +302,13 @@ def _flat(fields: Mapping[str, str | float]) -> tuple[str | float, ...]:
 
 
 def _lost(reply: str) -> VersionState | None:
-    return VersionState(reply) if reply else None
+    return _state(reply) if reply else None
+
+
+def _state(reply: str) -> VersionState:
+    if reply == "missing":
+        raise StoreError("The version's record is gone.", "Was the store emptied, or an old backup restored?")
+    return VersionState(reply)
 
 
 def _failure(reply: tuple[str, int, int]) -> Failure:

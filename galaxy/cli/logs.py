@@ -39,7 +39,7 @@ def logs(
     from galaxy.bootstrap import pipeline
     from galaxy.cli.printer import LinePrinter
 
-    since_ms = None if since is None else int((time.time() - _seconds(since)) * 1000)
+    since_ms = None if since is None else max(1, int((time.time() - _seconds(since)) * 1000))
     here = pipeline()
     here.store.versions(_known(app), limit=1)  # an app that does not exist is an error, not an empty log
     only = _filter(number, source)
@@ -65,7 +65,7 @@ def logs(
 
 
 def _known(app: str) -> str:
-    return app.strip().lower().rstrip(".")
+    return app.strip().lower()
 
 
 def _filter(number: int | None, source: str) -> LogFilter:

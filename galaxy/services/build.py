@@ -22,6 +22,7 @@ from galaxy.domain.errors import (
     ImageConfigChanged,
     LeaseLost,
     QueueError,
+    RegistryThrottled,
     SetupFailed,
 )
 from galaxy.domain.image_config import differences, oci_labels, with_labels
@@ -162,14 +163,22 @@ class BuildStage:
 
             built = BuiltImage(image=f"{repository}:{tag}", image_digest=pushed, base_digest=digest)
             self._finish(attempt, built, record)
+            committed.clear()
         return built
 
     def _claim(self, ref: VersionRef) -> Attempt | NotClaimed:
         claimed = self._store.claim(ref)
         if claimed is NotClaimed.EXPIRED:
-            self._store.end_lost(ref, LOST_WORKER)
+            self._end_lost(ref)
             claimed = self._store.claim(ref)
         return claimed
+
+    def _end_lost(self, ref: VersionRef) -> None:
+        """This delivery came before the reconciler did. Raises `BuildFailed` if that attempt was the last."""
+        if outcome := self._store.end_lost(ref, LOST_WORKER):
+            error = tell_lost(self._logs, ref, outcome)
+            if isinstance(error, BuildFailed):
+                raise error
 
     def _finish(self, attempt: Attempt, built: BuiltImage, record: StepRecorder) -> None:
         if lost_to := self._store.finish(attempt, built, record.timings):
@@ -177,8 +186,8 @@ class BuildStage:
 
     def _hand_back(self, attempt: Attempt, log: LogWriter) -> None:
         log.end_output()
-        log.say(f"The worker is being stopped. Another one begins attempt {attempt.number} again.")
         if self._store.hand_back(attempt) is None:
+            log.say(f"The worker is being stopped. Another one begins attempt {attempt.number} again.")
             with suppress(QueueError):  # the reconciler makes up for it
                 self._queue.build(attempt.ref, retries=attempt.number - 1)
 
@@ -225,10 +234,17 @@ class BuildStage:
             where = "".join(traceback.format_exception(error))
             logger.error("build.unexpected_error", traceback=redact(where))
         reason = redact(str(error) if expected else f"Unexpected {type(error).__name__}: {error}")
-        outcome = self._store.fail(attempt, reason, retry_in_s=self._backoff_s(attempt), steps=record.timings)
+        outcome = self._store.fail(
+            attempt, reason, retry_in_s=self._pause_s(attempt, error), steps=record.timings
+        )
         if not isinstance(outcome, Failure):
             return abandoned(attempt, outcome)
         return tell_failure(log, attempt.ref, outcome, reason)
+
+    def _pause_s(self, attempt: Attempt, error: Exception) -> float:
+        """A registry that throttles says for how long; trying again before that would only use up attempts."""
+        asked_s = error.retry_after_s if isinstance(error, RegistryThrottled) else 0.0
+        return max(self._backoff_s(attempt), min(asked_s, self._settings.retry_backoff_max_s))
 
     def _backoff_s(self, attempt: Attempt) -> float:
         """Exponential, with jitter over its upper half so that a fleet does not come back all at once."""
@@ -255,6 +271,12 @@ def _redactor(attempt: Attempt) -> Redactor:
 
 
 LOST_WORKER: Final = "The worker that ran this attempt was lost."
+
+
+def tell_lost(logs: Logbook, ref: VersionRef, outcome: Failure) -> AttemptFailed | BuildFailed:
+    """Tells the app's log of an attempt whose lease ran out; returns the same as an error."""
+    with logs.writer(ref, outcome.attempt, Redactor(())) as log:
+        return tell_failure(log, ref, outcome, LOST_WORKER)
 
 
 def tell_failure(

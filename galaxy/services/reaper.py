@@ -55,7 +55,7 @@ class Reaper:
         removed = 0
         for image in self._engine.tagged_images(f"{self._registry}/apps/"):
             version = self._version_of(image)
-            if version is None or not _is_dead(image, version):
+            if version is None or not _is_dead(image, version) or not self._is_still_dead(image, version):
                 continue
             logger.warning("image.reaped", image=image.reference)
             try:
@@ -66,6 +66,13 @@ class Reaper:
                 continue
             removed += 1
         return removed
+
+    def _is_still_dead(self, image: TaggedImage, version: Version) -> bool:
+        """Looks again: the image may have been pushed between the two looks that called it dead."""
+        return any(
+            now.id == image.id and now.reference == image.reference and _is_dead(now, version)
+            for now in self._engine.tagged_images(image.reference)
+        )
 
     def _version_of(self, image: TaggedImage) -> Version | None:
         ref = parse_app_image(self._registry, image.reference)

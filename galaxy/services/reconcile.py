@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from galaxy.domain.redaction import Redactor
+from galaxy.domain.errors import GalaxyError
 from galaxy.domain.states import VersionState
-from galaxy.services.build import LOST_WORKER, tell_failure
+from galaxy.services.build import LOST_WORKER, tell_lost
 
 if TYPE_CHECKING:
     from galaxy.adapters.queue import TaskQueue
@@ -39,7 +39,10 @@ class Reconciler:
         while True:
             page = self._store.take_due(self._page)
             for due in page:
-                self._look_at(due, nothing_enqueued=nothing_enqueued)
+                try:
+                    self._look_at(due, nothing_enqueued=nothing_enqueued)
+                except GalaxyError as error:  # it is due again; the others must not wait for it
+                    logger.warning("version.not_reconciled", app=due.ref.app, error=str(error))
             seen += len(page)
             if len(page) < self._page:
                 return seen
@@ -64,7 +67,6 @@ class Reconciler:
         if outcome is None:
             return
         logger.warning("attempt.lost", app=ref.app, version=ref.number, attempt=outcome.attempt)
-        with self._logs.writer(ref, outcome.attempt, Redactor(())) as log:
-            tell_failure(log, ref, outcome, LOST_WORKER)
         if outcome.retry_in_s is not None:
             self._queue.build(ref, retries=outcome.attempt)
+        tell_lost(self._logs, ref, outcome)

@@ -84,11 +84,16 @@ def test_output_is_read_until_the_engine_ends_it(ends: tuple[socket.socket, sock
     assert seen == [(Stream.STDOUT, b"a"), (Stream.STDERR, b"b"), (Stream.STDOUT, b"c")]
 
 
-def test_a_line_is_sent_and_stdin_ended(ends: tuple[socket.socket, socket.socket]) -> None:
+def test_a_line_is_sent_and_the_connection_stays_open_both_ways(
+    ends: tuple[socket.socket, socket.socket],
+) -> None:
     ours, engines = ends
+    line = "https://example.com/é\n".encode()
     AttachStream(ours, Owner()).send_line("https://example.com/é")
-    with engines.makefile("rb") as sent:
-        assert sent.read() == "https://example.com/é\n".encode()
+    assert engines.recv(len(line), socket.MSG_WAITALL) == line
+    engines.settimeout(0.05)
+    with pytest.raises(TimeoutError):
+        engines.recv(1)  # an end would be read as b""
 
 
 def test_a_silent_stream_asks_again_and_again_whether_to_go_on(
