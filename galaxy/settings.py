@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -80,6 +81,21 @@ class Settings(BaseSettings):
     """Size of an app's log; the oldest lines go first."""
     log_attempt_max_bytes: int = Field(default=12 * 1024 * 1024, ge=1024)
     """How much output of one attempt is kept; above it, its first three quarters and its last. Four fit in a log."""
+
+    @field_validator("broker_url", "store_url", "logs_url")
+    @classmethod
+    def _redis_url(cls, value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().startswith(("redis://", "rediss://", "unix://", "redis+socket://")):
+            raise ValueError("must begin with redis:// or rediss://")
+        return value
+
+    @field_validator("docker_hub_mirror")
+    @classmethod
+    def _http_url(cls, value: str | None) -> str | None:
+        parts = urlsplit(value or "http://x")
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("must be http://HOST:PORT or https://HOST:PORT")
+        return value
 
     @field_validator("allowed_registries", mode="before")
     @classmethod

@@ -15,6 +15,7 @@ from galaxy.domain.errors import (
     BuildFailed,
     EngineError,
     QueueError,
+    RegistryThrottled,
 )
 from galaxy.domain.log import Stream
 from galaxy.domain.states import Step, VersionState
@@ -389,6 +390,33 @@ def test_whoever_finds_a_lost_attempt_goes_on_with_the_next(workshop: Workshop) 
     workshop.run(ref)
     version = workshop.version(ref)
     assert (version.state, version.attempt) == (S.BUILT, 2)
+    assert "Attempt 1 of 4 failed: The worker that ran this attempt was lost." in workshop.text()
+
+
+def test_whoever_finds_the_last_attempt_lost_says_that_the_build_has_failed(workshop: Workshop) -> None:
+    workshop.base_image(succeed)
+    ref = workshop.deploy()
+    for _ in range(3):
+        claim(workshop.dying, ref)
+        workshop.dying.end_lost(ref, "lost")
+    claim(workshop.dying, ref)
+    with pytest.raises(BuildFailed):
+        workshop.run(ref)
+    assert workshop.version(ref).state is S.BUILD_FAILED
+    assert "The build of version 1 has failed for good" in workshop.text()
+
+
+def test_a_registry_that_asks_for_patience_is_given_it_up_to_a_bound() -> None:
+    workshop = Workshop(retry_backoff_s=20)
+    workshop.base_image(succeed)
+    ref = workshop.deploy()
+    asked, longest_s = RegistryThrottled("The registry throttles us."), workshop.settings.retry_backoff_max_s
+    asked.retry_after_s = longest_s + 100
+    workshop.registry.errors.append(asked)
+    with pytest.raises(AttemptFailed) as failed:
+        workshop.run(ref)
+    workshop.close()
+    assert failed.value.retry_in_s == pytest.approx(longest_s, abs=0.5)
 
 
 def lose_the_lease(workshop: Workshop, attempt: Attempt) -> None:
