@@ -38,34 +38,32 @@ def logs(
     """Show the log of APP."""
     from galaxy.bootstrap import pipeline
     from galaxy.cli.printer import LinePrinter
+    from galaxy.domain.app_name import parse_app_name
 
     since_ms = None if since is None else max(1, int((time.time() - _seconds(since)) * 1000))
     here = pipeline()
-    here.store.versions(_known(app), limit=1)  # an app that does not exist is an error, not an empty log
+    app = parse_app_name(app)
+    here.store.versions(app, limit=1)  # an app that does not exist is an error, not an empty log
     only = _filter(number, source)
     printer = LinePrinter(sys.stdout, as_json=as_json)
     try:
         if lines is not None or since_ms is None:
             wanted = DEFAULT_LINES if lines is None else lines
-            page = here.logs.tail(_known(app), wanted, only, since_ms=since_ms)
+            page = here.logs.tail(app, wanted, only, since_ms=since_ms)
             printer.show(page.lines)
             cursor = page.cursor
         else:
             cursor = here.logs.since(since_ms)
-            for page in here.logs.pages(_known(app), cursor, only):
+            for page in here.logs.pages(app, cursor, only):
                 printer.show(page.lines)
                 cursor = page.cursor
         if follow:
-            for page in here.logs.follow(_known(app), cursor, only):
+            for page in here.logs.follow(app, cursor, only):
                 printer.show(page.lines)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # the reader of a pipe has had enough
         sys.stderr.close()
-
-
-def _known(app: str) -> str:
-    return app.strip().lower()
 
 
 def _filter(number: int | None, source: str) -> LogFilter:

@@ -40,8 +40,9 @@ def apps(as_json: bool) -> None:
 def versions(app: str, limit: int, as_json: bool) -> None:
     """List the versions of APP, newest first."""
     from galaxy.bootstrap import pipeline
+    from galaxy.domain.app_name import parse_app_name
 
-    found = pipeline().store.versions(app.lower(), limit)
+    found = pipeline().store.versions(parse_app_name(app), limit)
     if as_json:
         _print_lines(version.model_dump_json() for version in found)
         return
@@ -69,9 +70,10 @@ def versions(app: str, limit: int, as_json: bool) -> None:
 def show(app: str, number: int, as_json: bool) -> None:
     """Show version N of APP."""
     from galaxy.bootstrap import pipeline
+    from galaxy.domain.app_name import parse_app_name
     from galaxy.domain.models import VersionRef
 
-    version = pipeline().store.version(VersionRef(app.lower(), number))
+    version = pipeline().store.version(VersionRef(parse_app_name(app), number))
     if as_json:
         click.echo(version.model_dump_json())
     else:
@@ -85,10 +87,11 @@ def show(app: str, number: int, as_json: bool) -> None:
 def activity(app: str, limit: int, as_json: bool) -> None:
     """Show what happened to APP, oldest first."""
     from galaxy.bootstrap import pipeline
+    from galaxy.domain.app_name import parse_app_name
 
     store = pipeline().store
-    store.versions(app.lower(), limit=1)
-    entries = store.activity(app.lower(), limit)
+    store.versions(parse_app_name(app), limit=1)
+    entries = store.activity(parse_app_name(app), limit)
     if as_json:
         _print_lines(json.dumps(entry.model_dump() | {"sentence": entry.sentence}) for entry in entries)
     else:
@@ -104,10 +107,11 @@ def activity(app: str, limit: int, as_json: bool) -> None:
 def cancel(app: str, number: int, who: str) -> None:
     """End version N of APP, unless it is active or final; a running build stops within seconds."""
     from galaxy.bootstrap import pipeline
+    from galaxy.domain.app_name import parse_app_name
     from galaxy.domain.models import VersionRef
 
     here = pipeline()
-    ref = VersionRef(app.lower(), number)
+    ref = VersionRef(parse_app_name(app), number)
     state = here.store.version(ref) and here.store.cancel(ref, f"Cancelled by {who}.")
     here.logbook.say(ref, f"{who} cancelled version {number}.")
     click.echo(f"Cancelled {ref}; it was {state}.")
