@@ -10,6 +10,7 @@ import structlog
 from galaxy.adapters.queue import BUILDS
 from galaxy.bootstrap import Pipeline
 from galaxy.domain.errors import GalaxyError
+from galaxy.domain.ticks import reaper_of
 from galaxy.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ _stopping = Event()
 def start(sender: Consumer, **_: object) -> None:
     """Handler of `worker_ready`: begins reaping if this worker builds."""
     if BUILDS in sender.app.amqp.queues.consume_from:
-        Thread(target=_run, name="reaper", daemon=True).start()
+        tick = reaper_of(str(sender.hostname))
+        Thread(target=_run, args=(tick,), name="reaper", daemon=True).start()
 
 
 def stop(**_: object) -> None:
@@ -31,12 +33,13 @@ def stop(**_: object) -> None:
     _stopping.set()
 
 
-def _run() -> None:
+def _run(tick: str) -> None:
     # a pipeline of its own: the cached one belongs to the processes that are forked from this one
     here = Pipeline(Settings())
     while not _stopping.wait(here.settings.reap_period_s):
         try:
             here.reaper.run()
+            here.store.record_tick(tick)
         except GalaxyError as error:
             logger.warning("reaper.failed", error=str(error))
         except Exception:

@@ -39,6 +39,10 @@ class Keys:
         """Sorted set of `APP NUMBER`, scored by the time (ms) at which the reconciler has to look at it."""
         return f"{self._prefix}:due"
 
+    def ticks(self) -> str:
+        """Hash. When (ms) each periodic piece of work was last done, by its name in `galaxy/domain/ticks.py`."""
+        return f"{self._prefix}:ticks"
+
     def activity(self, app: str) -> str:
         """Stream: what happened to the app; the newest thousand entries or so."""
         return f"{self._prefix}:activity:{app}"

@@ -23,6 +23,7 @@ from galaxy.domain.models import (
     VersionRef,
 )
 from galaxy.domain.states import Step, VersionState
+from galaxy.domain.ticks import Tick
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -39,6 +40,9 @@ _PUBLIC: Final = (
 
 #: Our own countdown message gets this much time before the reconciler sends another hint.
 _HINT_GRACE_MS: Final = 2_000
+
+#: A worker that has not been seen for so long is gone for good; containers get new names with each update.
+_TICK_REMEMBERED_MS: Final = 24 * 3600 * 1000
 
 
 class Created(NamedTuple):
@@ -218,6 +222,25 @@ class RedisStore:
     def mark_enqueued(self, ref: VersionRef) -> None:
         """Remembers that the version was enqueued just now."""
         self._run("mark_enqueued", ref)
+
+    # -- signs of life
+
+    def record_tick(self, name: str) -> None:
+        """Remembers that something periodic did its work just now; `galaxy/domain/ticks.py` has the names."""
+        self._scripts.run("record_tick", [self._keys.ticks()], (name, _TICK_REMEMBERED_MS))
+
+    def forget_tick(self, name: str) -> None:
+        """Something periodic has ended as it should: nobody has to miss it."""
+        with translated():
+            self._redis.hdel(self._keys.ticks(), name)
+
+    def ticks(self) -> dict[str, Tick]:
+        """When everything periodic last did its work; what has not done so for a day is not among it."""
+        reply = self._scripts.run("ticks", [self._keys.ticks()], ())
+        return {
+            name: Tick(int(at_ms), int(age_ms) / 1000)
+            for name, at_ms, age_ms in zip(*(iter(reply),) * 3, strict=True)
+        }
 
     # -- reading
 

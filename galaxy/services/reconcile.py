@@ -8,6 +8,7 @@ import structlog
 
 from galaxy.domain.errors import GalaxyError
 from galaxy.domain.states import VersionState
+from galaxy.domain.ticks import RECONCILE
 from galaxy.services.build import LOST_WORKER, tell_lost
 
 if TYPE_CHECKING:
@@ -45,7 +46,9 @@ class Reconciler:
                     logger.warning("version.not_reconciled", app=due.ref.app, error=str(error))
             seen += len(page)
             if len(page) < self._page:
-                return seen
+                break
+        self._store.record_tick(RECONCILE)
+        return seen
 
     def _look_at(self, due: Due, *, nothing_enqueued: bool) -> None:
         if due.state is VersionState.BUILDING:
