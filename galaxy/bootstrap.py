@@ -9,6 +9,7 @@ from redis import Redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
+from galaxy.adapters.addresses import addresses_of, own_addresses
 from galaxy.adapters.docker_engine import DockerEngine
 from galaxy.adapters.isolation import Isolation
 from galaxy.adapters.keys import Keys
@@ -20,6 +21,7 @@ from galaxy.domain.app_settings import DeployRules
 from galaxy.domain.image_reference import ImageReference
 from galaxy.services.build import BuildStage
 from galaxy.services.logbook import Logbook
+from galaxy.services.probe import IsolationProbe
 from galaxy.services.reaper import Reaper
 from galaxy.services.reconcile import Reconciler
 from galaxy.services.releases import Releases
@@ -128,6 +130,17 @@ class Pipeline:
     def reaper(self) -> Reaper:
         """What dead attempts left on this worker's engine."""
         return Reaper(self.store, self.engine, name=self.settings.name, registry=self.settings.registry)
+
+    @cached_property
+    def isolation_probe(self) -> IsolationProbe:
+        """What build containers on this process's engine can reach."""
+        return IsolationProbe(
+            self.engine,
+            self.registry,
+            self.settings,
+            addresses_of=addresses_of,
+            own_addresses=own_addresses,
+        )
 
     @cached_property
     def rollout(self) -> Rollout:

@@ -74,6 +74,10 @@ class Settings(BaseSettings):
     requeue_after_s: float = 20.0
     """How long a version may wait unclaimed before it is enqueued again."""
 
+    # Operators
+    flower_url: str = "http://127.0.0.1:5555"
+    """Where Flower listens. Used to test that build containers don't reach it."""
+
     # Logs
     log_retention_s: int = 7 * 24 * 3600
     """How long an app's log lines are kept."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import ipaddress
+import os
 import re
 import stat
 import tarfile
 import threading
 import time
 from contextlib import closing, contextmanager, suppress
+from http import HTTPStatus
 from tarfile import TarError
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,7 +24,7 @@ from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
 
 from galaxy.adapters.attach_stream import AttachStream
-from galaxy.adapters.engine import Container, Image, TaggedImage
+from galaxy.adapters.engine import Container, Image, Machine, TaggedImage
 from galaxy.adapters.interruptible import interruptible
 from galaxy.adapters.isolation import Isolation
 from galaxy.domain.contract import SETUP_SCRIPT, FileKind, SetupScript
@@ -166,6 +169,14 @@ class DockerEngine:
         with _translated("answer"):
             return str(self._api.version()["Version"])
 
+    def machine(self) -> Machine:
+        """See `Engine.machine`."""
+        with _translated("list networks"):
+            networks = self._api.networks()
+        configs = [config for network in networks for config in network["IPAM"]["Config"] or ()]
+        addresses = dict.fromkeys(filter(None, map(_gateway, configs)))
+        return Machine(api_url=self._url or os.environ.get("DOCKER_HOST", ""), addresses=tuple(addresses))
+
     @contextmanager
     def _given_up_with(self, api: docker.APIClient) -> Iterator[None]:
         """A call that was given up may still use the client: what comes after an error takes another one."""
@@ -259,7 +270,8 @@ class DockerBuildContainer:
         try:
             self._api.start(self._id)
         except APIError as error:
-            if error.is_client_error():  # 400 for a command that is missing or not executable
+            # 400 for a command that is missing or not executable; 404 for a network that is
+            if error.status_code == HTTPStatus.BAD_REQUEST:
                 raise BaseImageUnusable(
                     f"bash could not be started in the base image: {error.explanation}",
                     f"Install bash where the first line of {SETUP_SCRIPT} says it is.",
@@ -281,14 +293,22 @@ def _translated(action: str) -> Iterator[None]:
     try:
         yield
     except APIError as error:
-        raise EngineError(
-            f"The engine could not {action}: {error.explanation or error}.", "Look at the engine's own log."
-        ) from error
+        said = str(error.explanation or error)
+        raise EngineError(f"The engine could not {action}: {said}.", _suggestion(said)) from error
     except _UNREACHABLE as error:
         raise EngineError(
             f"The engine could not {action}: it can't be reached ({type(error).__name__}).",
             "Check DOCKER_HOST and that the engine runs.",
         ) from error
+
+
+def _suggestion(said: str) -> str:
+    """What to do about an error of the engine, by its own words: its status codes tell less."""
+    if re.search(r"\bruntime (specified|name)\b", said):
+        return "Make that runtime known to the engine, or change GALAXY_BUILD_RUNTIME."
+    if re.search(r"\bnetwork \S+ not found", said):
+        return "Make that network with deploy/build-network, or change GALAXY_BUILD_NETWORK."
+    return "Look at the engine's own log."
 
 
 def _consume(events: Iterable[dict[str, Any]]) -> dict[str, Any]:
@@ -301,6 +321,14 @@ def _consume(events: Iterable[dict[str, Any]]) -> dict[str, Any]:
     if error:
         raise EngineError(f"The engine said: {error}.", "Check the registry and the engine's log.")
     return last
+
+
+def _gateway(config: dict[str, str]) -> str:
+    """The machine's address on a network; "" if the engine tells none."""
+    if "Gateway" in config or "Subnet" not in config:
+        return config.get("Gateway", "").partition("/")[0]
+    # an engine that has just made its bridge tells the subnet only; it took the first address for itself
+    return str(next(ipaddress.ip_network(config["Subnet"]).hosts()))
 
 
 def _image(inspected: dict[str, Any], *, pulled: bool = False) -> Image:

@@ -44,6 +44,18 @@ class TaggedImage(Frozen):
     digests: tuple[str, ...]
 
 
+class Machine(Frozen):
+    """Where an engine is.
+
+    Attributes:
+        api_url: How it is talked to, as in DOCKER_HOST.
+        addresses: Addresses of its machine on the engine's networks.
+    """
+
+    api_url: str
+    addresses: tuple[str, ...]
+
+
 class BuildContainer(Protocol):
     """The temporary container of one attempt: created, and not started yet."""
 
@@ -119,4 +131,8 @@ class Engine(Protocol):
 
     def ping(self) -> str:
         """The engine's version."""
+        ...
+
+    def machine(self) -> Machine:
+        """Where the engine is."""
         ...

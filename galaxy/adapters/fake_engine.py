@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from galaxy.adapters.engine import Container, Image, TaggedImage
+from galaxy.adapters.engine import Container, Image, Machine, TaggedImage
 from galaxy.domain.contract import FileKind, SetupScript, declared_volumes
 from galaxy.domain.errors import BaseImageUnusable, EngineError
 from galaxy.domain.log import Stream
@@ -209,6 +209,11 @@ class FakeEngine:
         """See `Engine.ping`."""
         self._meet_fault("ping")
         return "fake"
+
+    def machine(self) -> Machine:
+        """See `Engine.machine`."""
+        self._meet_fault("machine")
+        return Machine(api_url="memory://", addresses=("172.17.0.1",))
 
     # -- inside
 

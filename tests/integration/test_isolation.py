@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+import pytest
+
 from galaxy.adapters.docker_engine import DockerEngine
 from galaxy.adapters.isolation import CAPABILITIES, Isolation
+from galaxy.domain.errors import EngineError
 from galaxy.domain.image_config import differences
 from tests.support.base_images import BaseImageSpec
 
@@ -74,3 +77,22 @@ def test_limits_are_in_no_image(base_images: BaseImages, docker_api: docker.APIC
     engine.remove_image(f"{name}:1")
     assert (host["Memory"], host["CpuQuota"], host["PidsLimit"]) == (_MEMORY, 50_000, 50)
     assert differences(image.config, saved.config) == ()
+
+
+def test_it_runs_under_the_runtime_of_the_operators_choice(
+    base_images: BaseImages, docker_api: docker.APIClient
+) -> None:
+    known = docker_api.info()
+    other = next((name for name in known["Runtimes"] if name != known["DefaultRuntime"]), None)
+    if other is None:
+        pytest.skip("the engine knows one runtime only")
+    image = base_images.build(BaseImageSpec(setup="echo ran"))
+    name = f"galaxy-isolation-{uuid4().hex[:10]}"
+    engine = DockerEngine(isolation=Isolation(runtime=other))
+    with engine.build_container(image, name=name, command=_COMMAND):
+        assert docker_api.inspect_container(name)["HostConfig"]["Runtime"] == other
+
+
+def test_a_runtime_that_the_engine_does_not_know_is_said_with_what_to_do(base_images: BaseImages) -> None:
+    with pytest.raises(EngineError, match=r"galaxy-missing.*GALAXY_BUILD_RUNTIME"):
+        run(base_images, "exit 0", Isolation(runtime="galaxy-missing"))
