@@ -6,7 +6,10 @@ from hashlib import sha256
 
 
 class Keys:
-    """Names of keys below one prefix. Lifetimes not mentioned: for ever."""
+    """Names of keys below one prefix. Lifetimes not mentioned: for ever.
+
+    With an empty last argument a method returns the prefix of all its keys, for scripts that make keys of them.
+    """
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
@@ -16,7 +19,11 @@ class Keys:
         return f"{self._prefix}:apps"
 
     def app(self, app: str) -> str:
-        """Hash. `last`: highest version number; `active`: number of the active version."""
+        """Hash. `last`: highest version number; `active`: number of the active version.
+
+        `base_images`: canonical references that the newest and the active version are built on, separated by spaces.
+        `updates`: see `Updates`; `pinned_image` and `pinned_digest`: what the app is pinned to.
+        """
         return f"{self._prefix}:app:{app}"
 
     def all_versions(self) -> str:
@@ -38,6 +45,17 @@ class Keys:
     def due(self) -> str:
         """Sorted set of `APP NUMBER`, scored by the time (ms) at which the reconciler has to look at it."""
         return f"{self._prefix}:due"
+
+    def ended(self) -> str:
+        """List of `APP NUMBER TO FROM`: ends of builds and of versions that `settle_ends.lua` has not settled yet."""
+        return f"{self._prefix}:ended"
+
+    def of_version(self, app: str, number: int) -> list[str]:
+        """The keys that every script about a version begins with; `prelude.lua` names them."""
+        return [
+            self.version(app, number), self.app(app), self.unfinished(app), self.due(), self.activity(app),
+            self.ended(),
+        ]  # fmt: skip
 
     def ticks(self) -> str:
         """Hash. When (ms) each periodic piece of work was last done, by its name in `galaxy/domain/ticks.py`."""
@@ -62,3 +80,57 @@ class Keys:
     def log_writer(self, app: str, writer: str) -> str:
         """String. Number of the writer's last batch that is in the log. Lives for an hour after it."""
         return f"{self._prefix}:log-writer:{app}:{writer}"
+
+    # -- base images; an image is a canonical reference
+
+    def base_images(self) -> str:
+        """Sorted set of the base images that apps depend on, scored by the time (ms) of the next check."""
+        return f"{self._prefix}:base-images"
+
+    def base_image(self, image: str) -> str:
+        """Hash. What the registry said about a base image, and when. Lives as long as an app depends on it."""
+        return f"{self._prefix}:base-image:{image}"
+
+    def dependents(self, image: str) -> str:
+        """Sorted set, all scores 0: the apps whose newest or active version is built on the base image."""
+        return f"{self._prefix}:dependents:{image}"
+
+    def indexed(self) -> str:
+        """String. The last app whose dependence on base images was recorded after the fact, or `*`: all were."""
+        return f"{self._prefix}:dependents-indexed"
+
+    def platforms(self) -> str:
+        """Hash. Digest that a tag pointed to: digest of the manifest in it for the platform that is built on."""
+        return f"{self._prefix}:platform-digests"
+
+    def budget(self, host: str) -> str:
+        """Hash. How many requests a registry may get: `tokens` at the time `at`, none before `paused_until`."""
+        return f"{self._prefix}:registry-budget:{host}"
+
+    def update(self, image: str) -> str:
+        """Hash. The newest update of a base image. Lives as long as an app depends on it."""
+        return f"{self._prefix}:update:{image}"
+
+    def updates(self) -> str:
+        """Sorted set of base images whose update has work left, scored by the time (ms) of the next look."""
+        return f"{self._prefix}:updates"
+
+    def handed_out(self, image: str) -> str:
+        """Sorted set of apps whose new version was asked for and not made yet, scored by when (ms) it was."""
+        return f"{self._prefix}:handed-out:{image}"
+
+    def late(self, image: str) -> str:
+        """Sorted set of apps to decide about again, scored by how often something happened to them."""
+        return f"{self._prefix}:late:{image}"
+
+    def made(self, app: str) -> str:
+        """Hash. `CONTENT NUMBER`, a base image's content and the version with the code: the automatic version."""
+        return f"{self._prefix}:made:{app}"
+
+    def waiting(self) -> str:
+        """Sorted set of `APP NUMBER`: automatic versions that are not admitted to the queue yet, in their order."""
+        return f"{self._prefix}:waiting"
+
+    def admitted(self) -> str:
+        """Sorted set of `APP NUMBER`, scored by when (ms): admitted automatic versions that are not built yet."""
+        return f"{self._prefix}:admitted"

@@ -45,19 +45,20 @@ class TaskQueue:
             task_ignore_result=True, broker_transport_options={"socket_connect_timeout": 3}
         )
 
-    def build(self, ref: VersionRef, *, retries: int = 0) -> None:
-        """A version waits to be built; `retries` is how many attempts it has had."""
-        self._send("tasks.build", ref, BUILDS, retries)
+    def build(self, ref: VersionRef, *, retries: int = 0, automatic: bool = False) -> None:
+        """A version waits to be built; it has had so many attempts, and if it is automatic nobody waits for it."""
+        self._send("tasks.build", ref, BULK_BUILDS if automatic else BUILDS, retries)
 
     def roll_out(self, ref: VersionRef) -> None:
         """A version waits to be rolled out."""
         self._send("tasks.roll_out", ref, ROLLOUTS, 0)
 
-    def is_empty(self) -> bool:
-        """No build that a person waits for is enqueued; those that workers have fetched do not count."""
+    def is_empty(self, *, automatic: bool = False) -> bool:
+        """No build of this kind is enqueued; those that workers have fetched do not count."""
         with _translated(), self._celery.connection_for_write() as connection:
             channel: Any = connection.default_channel  # kombu types it as less than it is
-            return int(channel.queue_declare(BUILDS).message_count) == 0
+            queue = BULK_BUILDS if automatic else BUILDS
+            return int(channel.queue_declare(queue).message_count) == 0
 
     def _send(self, task: str, ref: VersionRef, queue: str, retries: int) -> None:
         arguments = {"app": ref.app, "version": ref.number}

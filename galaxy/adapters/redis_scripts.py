@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from redis.exceptions import RedisError, ResponseError
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
     from redis import Redis
     from redis.commands.core import Script
+
+#: A script's first lines may name others that it needs.
+_INCLUDE: Final = re.compile(r"^-- include: (\w+\.lua)$", re.MULTILINE)
 
 
 class RedisScripts:
@@ -61,4 +65,6 @@ def _source(name: str) -> str:
     moves = {state: dict.fromkeys(sorted(to), True) for state, to in TRANSITIONS.items()}
     folder = files("galaxy.adapters") / "lua"
     prelude = (folder / "prelude.lua").read_text().replace("@TRANSITIONS@", json.dumps(moves))
-    return prelude + (folder / f"{name}.lua").read_text()
+    script = (folder / f"{name}.lua").read_text()
+    included = [(folder / other).read_text() for other in _INCLUDE.findall(script)]
+    return "".join([prelude, *included, script])

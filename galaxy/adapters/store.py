@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 #: Fields of a version's hash that everybody may see. `bundle_url`, `settings` and `env` are not among them.
 _PUBLIC: Final = (
     "app", "number", "state", "base_image", "base_digest", "image", "image_digest", "attempt", "step", "steps",
-    "failure", "retry_at", "deployed_by", "automatic", "created_at", "finished_at",
+    "failure", "retry_at", "deployed_by", "automatic", "rebuild_of", "created_at", "finished_at",
 )  # fmt: skip
 
 #: Our own countdown message gets this much time before the reconciler sends another hint.
@@ -60,6 +60,7 @@ class Due(NamedTuple):
     state: VersionState
     attempt: int
     waited_s: float
+    automatic: bool
 
 
 class Activation(NamedTuple):
@@ -102,6 +103,7 @@ class RedisStore:
             "settings": new.settings.get_secret_value(),
             "env": json.dumps({name: value.get_secret_value() for name, value in new.env.items()}),
             "base_image": new.base_image,
+            "base_reference": new.base_reference,
             "deployed_by": new.deployed_by,
             "automatic": int(new.automatic),
         }
@@ -109,8 +111,13 @@ class RedisStore:
             "create_version",
             VersionRef(new.app, 0),
             *(new.app, self._keys.versions(new.app), fingerprint, retention_s * 1000, self._requeue_ms),
+            self._keys.dependents(""),
             *_flat(record),
-            more_keys=(self._keys.idempotency(new.app, idempotency_key), self._keys.apps()),
+            more_keys=(
+                self._keys.idempotency(new.app, idempotency_key),
+                self._keys.apps(),
+                self._keys.base_images(),
+            ),
         )
         if outcome == "conflict":
             raise IdempotencyConflict(
@@ -132,7 +139,7 @@ class RedisStore:
             raise _no_such(ref)
         if reply[0] != "claimed":
             return NotClaimed(reply[0])
-        _, number, token, base_image, bundle_url, env = reply
+        _, number, token, base_image, bundle_url, env, wanted_digest, automatic = reply
         return Attempt(
             app=ref.app,
             version=ref.number,
@@ -141,6 +148,8 @@ class RedisStore:
             base_image=base_image,
             bundle_url=SecretStr(bundle_url),
             secrets=tuple(SecretStr(value) for value in json.loads(env or "{}").values()),
+            wanted_digest=wanted_digest or None,
+            automatic=automatic == "1",
         )
 
     def renew(self, attempt: Attempt) -> VersionState | None:
@@ -213,10 +222,16 @@ class RedisStore:
         """Takes up to `limit` versions that are due; each is due again `requeue_after_s` later."""
         arguments = (limit, self._requeue_ms, self._keys.all_versions())
         reply = self._scripts.run("take_due", [self._keys.due()], arguments)
-        groups = zip(*(iter(reply),) * 5, strict=True)
+        groups = zip(*(iter(reply),) * 6, strict=True)
         return tuple(
-            Due(VersionRef(app, int(number)), VersionState(state), int(attempt), int(waited_ms) / 1000)
-            for app, number, state, attempt, waited_ms in groups
+            Due(
+                ref=VersionRef(app, int(number)),
+                state=VersionState(state),
+                attempt=int(attempt),
+                waited_s=int(waited_ms) / 1000,
+                automatic=automatic == "1",
+            )
+            for app, number, state, attempt, waited_ms, automatic in groups
         )
 
     def mark_enqueued(self, ref: VersionRef) -> None:
@@ -308,12 +323,7 @@ class RedisStore:
         return [_version(dict(zip(_PUBLIC, row, strict=True))) for row in rows if row[0]]
 
     def _run(self, name: str, ref: VersionRef, *arguments: str | float, more_keys: Iterable[str] = ()) -> Any:  # noqa: ANN401 - see RedisScripts.run
-        keys = self._keys
-        all_keys = [
-            keys.version(*ref), keys.app(ref.app), keys.unfinished(ref.app), keys.due(), keys.activity(ref.app),
-            *more_keys,
-        ]  # fmt: skip
-        return self._scripts.run(name, all_keys, arguments)
+        return self._scripts.run(name, [*self._keys.of_version(*ref), *more_keys], arguments)
 
 
 def _member(ref: VersionRef) -> str:

@@ -51,6 +51,7 @@ class Version(Frozen):
         retry_at_ms: When the next attempt is due, in state `retrying`.
         deployed_by: Who asked for it.
         automatic: Made because the base image changed, not by a person.
+        rebuild_of: Number of the version whose code an automatic version has.
     """
 
     app: str
@@ -67,6 +68,7 @@ class Version(Frozen):
     retry_at_ms: int | None = None
     deployed_by: str
     automatic: bool = False
+    rebuild_of: int | None = None
     created_at_ms: int
     finished_at_ms: int | None = None
 
@@ -87,6 +89,8 @@ class NewVersion(Frozen):
     Attributes:
         settings: The settings document as given (JSON text).
         env: Values of the settings' `env`; they are redacted from the log.
+        base_reference: `base_image` in full, as the name of what the version depends on; empty if that is a digest,
+            which never changes.
     """
 
     app: str
@@ -94,6 +98,7 @@ class NewVersion(Frozen):
     settings: SecretStr
     env: dict[str, SecretStr]
     base_image: str
+    base_reference: str = ""
     deployed_by: str
     automatic: bool = False
 
@@ -104,6 +109,8 @@ class Attempt(Frozen):
     Attributes:
         number: From 1 to `MAX_ATTEMPTS`.
         token: The fencing token of the lease: rises with each claim of the version.
+        wanted_digest: The base image's digest to build on; None: whatever its tag points to.
+        automatic: As `Version.automatic`.
     """
 
     app: str
@@ -113,6 +120,8 @@ class Attempt(Frozen):
     base_image: str
     bundle_url: SecretStr
     secrets: tuple[SecretStr, ...]
+    wanted_digest: str | None = None
+    automatic: bool = False
 
     @property
     def ref(self) -> VersionRef:

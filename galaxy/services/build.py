@@ -124,7 +124,7 @@ class BuildStage:
 
         with record(Step.PULL):
             log.say(f"Attempt {attempt.number} of {MAX_ATTEMPTS}: looking up the base image {base}.")
-            digest = str(self._registry.resolve(base))
+            digest = attempt.wanted_digest or str(self._registry.resolve(base))
             record.base_digest(digest)
             base_image = self._engine.pull(self._registry.pull_source(base), digest, keep_going)
             log.say(f"{'Pulled' if base_image.pulled else 'This engine has'} {base}, digest {digest}.")
@@ -189,7 +189,7 @@ class BuildStage:
         if self._store.hand_back(attempt) is None:
             log.say(f"The worker is being stopped. Another one begins attempt {attempt.number} again.")
             with suppress(QueueError):  # the reconciler makes up for it
-                self._queue.build(attempt.ref, retries=attempt.number - 1)
+                self._queue.build(attempt.ref, retries=attempt.number - 1, automatic=attempt.automatic)
 
     def _verified_command(
         self, base: ImageReference, image: Image, container: str, log: LogWriter

@@ -14,7 +14,6 @@ from galaxy.services.build import LOST_WORKER, tell_lost
 if TYPE_CHECKING:
     from galaxy.adapters.queue import TaskQueue
     from galaxy.adapters.store import Due, RedisStore
-    from galaxy.domain.models import VersionRef
     from galaxy.services.logbook import Logbook
 
 logger = structlog.get_logger(__name__)
@@ -36,12 +35,14 @@ class Reconciler:
     def run(self) -> int:
         """Looks at everything that is due now; returns how many versions that was."""
         seen = 0
-        nothing_enqueued = self._queue.is_empty()
+        nothing_enqueued = {
+            automatic: self._queue.is_empty(automatic=automatic) for automatic in (False, True)
+        }
         while True:
             page = self._store.take_due(self._page)
             for due in page:
                 try:
-                    self._look_at(due, nothing_enqueued=nothing_enqueued)
+                    self._look_at(due, nothing_enqueued=nothing_enqueued[due.automatic])
                 except GalaxyError as error:  # it is due again; the others must not wait for it
                     logger.warning("version.not_reconciled", app=due.ref.app, error=str(error))
             seen += len(page)
@@ -52,7 +53,7 @@ class Reconciler:
 
     def _look_at(self, due: Due, *, nothing_enqueued: bool) -> None:
         if due.state is VersionState.BUILDING:
-            self._end_lost(due.ref)
+            self._end_lost(due)
         elif due.state in {VersionState.QUEUED, VersionState.RETRYING}:
             # while others wait in the queue, its own message is most likely there too
             if nothing_enqueued or due.waited_s > _LOST_AFTER_S:
@@ -63,13 +64,14 @@ class Reconciler:
     def _enqueue_again(self, due: Due) -> None:
         logger.info("version.enqueued_again", app=due.ref.app, version=due.ref.number)
         self._store.mark_enqueued(due.ref)
-        self._queue.build(due.ref, retries=due.attempt)
+        self._queue.build(due.ref, retries=due.attempt, automatic=due.automatic)
 
-    def _end_lost(self, ref: VersionRef) -> None:
+    def _end_lost(self, due: Due) -> None:
+        ref = due.ref
         outcome = self._store.end_lost(ref, LOST_WORKER)
         if outcome is None:
             return
         logger.warning("attempt.lost", app=ref.app, version=ref.number, attempt=outcome.attempt)
         if outcome.retry_in_s is not None:
-            self._queue.build(ref, retries=outcome.attempt)
+            self._queue.build(ref, retries=outcome.attempt, automatic=due.automatic)
         tell_lost(self._logs, ref, outcome)

@@ -81,13 +81,15 @@ class Releases:
             rules=self._rules,
         )
         cursor = self._logs.cursor_now(request.app)
+        base_image = request.settings.base_image
         created = self._store.create_version(
             NewVersion(
                 app=request.app,
                 bundle_url=SecretStr(request.bundle_url),
                 settings=SecretStr(request.settings.text),
                 env={name: SecretStr(value) for name, value in request.settings.env.items()},
-                base_image=str(request.settings.base_image),
+                base_image=str(base_image),
+                base_reference="" if base_image.pinned else base_image.canonical,
                 deployed_by=request.deployed_by,
             ),
             # a key of our own makes the call safe to repeat when Redis went away before it answered

@@ -79,6 +79,7 @@ def everything(redis: Redis, key_prefix: str) -> Callable[[], dict[str, Any]]:
         readers: dict[str, Callable[[str], Any]] = {
             "hash": redis.hgetall,
             "zset": lambda key: redis.zrange(key, 0, -1, withscores=True),
+            "list": lambda key: redis.lrange(key, 0, -1),
             "stream": redis.xrange,
             "string": redis.get,
         }
@@ -437,7 +438,7 @@ def test_every_move_that_the_table_lacks_is_refused(
     move = redis.register_script(prelude + "return move(VERSION, ARGV[1], ARGV[2]) or 'moved'")
     keys = Keys(key_prefix)
     ref = deploy(store)
-    names = [keys.version(*ref), keys.app(APP), keys.unfinished(APP), keys.due(), keys.activity(APP)]
+    names = keys.of_version(*ref)
     scripts = RedisScripts(redis)
     scripts._scripts["move"] = move
     for to in S:

@@ -40,6 +40,7 @@ def new_version(app: str = APP) -> NewVersion:
         settings=SecretStr(SETTINGS),
         env={"MONGO_URL": SecretStr(ENV_VALUE)},
         base_image="docker.io/meteor/galaxy-app:latest",
+        base_reference="docker.io/meteor/galaxy-app:latest",
         deployed_by="ada",
     )
 

@@ -54,21 +54,22 @@ class QueueRecorder:
 
     def __init__(self) -> None:
         self.builds: list[tuple[VersionRef, int]] = []
+        self.rebuilds: list[tuple[VersionRef, int]] = []
         self.rollouts: list[VersionRef] = []
         self.waiting = 0
         self.away: Exception | None = None
 
-    def build(self, ref: VersionRef, *, retries: int = 0) -> None:
+    def build(self, ref: VersionRef, *, retries: int = 0, automatic: bool = False) -> None:
         self._fail_if_away()
-        self.builds.append((ref, retries))
+        (self.rebuilds if automatic else self.builds).append((ref, retries))
 
     def roll_out(self, ref: VersionRef) -> None:
         self._fail_if_away()
         self.rollouts.append(ref)
 
-    def is_empty(self) -> bool:
+    def is_empty(self, *, automatic: bool = False) -> bool:
         self._fail_if_away()
-        return self.waiting == 0
+        return automatic or self.waiting == 0
 
     def _fail_if_away(self) -> None:
         if self.away:

@@ -1,14 +1,14 @@
 -- Begins an attempt: counts it and takes the lease.
 -- ARGV 1: member of due, 2: lease (ms), 3: claim id (a repeated call gets the same answer), 4: max attempts.
--- Returns {'claimed', attempt, token, base_image, bundle_url, env} or {reason, detail}.
+-- Returns {'claimed', attempt, token, base_image, bundle_url, env, wanted_digest or '', automatic} or {reason, detail}.
 local member, lease, claim = ARGV[1], ARGV[2], ARGV[3]
 local state, retry_at, lease_until, holder, attempt = unpack(
   redis.call('HMGET', VERSION, 'state', 'retry_at', 'lease_until', 'claim', 'attempt'))
 local now = now_ms()
 
 local function claimed(number, token)
-  local spec = redis.call('HMGET', VERSION, 'base_image', 'bundle_url', 'env')
-  return {'claimed', number, token, spec[1], spec[2], spec[3]}
+  local spec = redis.call('HMGET', VERSION, 'base_image', 'bundle_url', 'env', 'wanted_digest', 'automatic')
+  return {'claimed', number, token, spec[1], spec[2], spec[3], spec[4] or '', spec[5] or '0'}
 end
 
 if not state then return {'missing', ''} end

@@ -11,7 +11,7 @@ local function ms(value)
 end
 
 -- Keys of one version, in the order in which the store passes them.
-local VERSION, APP, UNFINISHED, DUE, ACTIVITY = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local VERSION, APP, UNFINISHED, DUE, ACTIVITY, ENDED = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 
 local function note(event, number, by, detail)
   redis.call('XADD', ACTIVITY, 'MAXLEN', '~', '1000', '*',
@@ -42,6 +42,10 @@ local function move(key, member, to, detail)
     if to ~= 'retired' then
       redis.call('HSET', key, 'finished_at', ms(now_ms()))
     end
+  end
+  -- The end of a build frees its slot, and a version's end may call for an automatic one: see settle_ends.lua.
+  if to == 'built' or to == 'active' or not next(TRANSITIONS[to]) then
+    redis.call('RPUSH', ENDED, member .. ' ' .. to .. ' ' .. from)
   end
   return nil
 end
