@@ -19,6 +19,7 @@ from galaxy.adapters.registry import Registry
 from galaxy.adapters.store import RedisStore
 from galaxy.domain.app_settings import DeployRules
 from galaxy.domain.image_reference import ImageReference
+from galaxy.services.announcer import Announcer
 from galaxy.services.build import BuildStage
 from galaxy.services.logbook import Logbook
 from galaxy.services.probe import IsolationProbe
@@ -60,6 +61,11 @@ class Pipeline:
     def logbook(self) -> Logbook:
         """How services write to the apps' logs."""
         return Logbook(self.logs, attempt_max_bytes=self.settings.log_attempt_max_bytes)
+
+    @cached_property
+    def announcer(self) -> Announcer:
+        """What the apps' logs tell of moves."""
+        return Announcer(self.store, self.logbook)
 
     @cached_property
     def logs(self) -> LogStream:
@@ -111,7 +117,12 @@ class Pipeline:
             allowed_registries=settings.allowed_registries,
         )
         return Releases(
-            self.store, self.queue, self.logbook, rules, retention_s=settings.idempotency_retention_s
+            self.store,
+            self.queue,
+            self.logbook,
+            self.announcer,
+            rules=rules,
+            retention_s=settings.idempotency_retention_s,
         )
 
     @cached_property
@@ -123,6 +134,7 @@ class Pipeline:
             engine=self.engine,
             registry=self.registry,
             logs=self.logbook,
+            announcer=self.announcer,
             settings=self.settings,
         )
 
@@ -145,12 +157,12 @@ class Pipeline:
     @cached_property
     def rollout(self) -> Rollout:
         """Rollouts."""
-        return Rollout(self.store, self.logbook)
+        return Rollout(self.store, self.announcer)
 
     @cached_property
     def reconciler(self) -> Reconciler:
         """Whatever waits or was lost."""
-        return Reconciler(self.store, self.queue, self.logbook)
+        return Reconciler(self.store, self.queue, self.announcer)
 
 
 @cache

@@ -54,7 +54,7 @@ class Keys:
         """The keys that every script about a version begins with; `prelude.lua` names them."""
         return [
             self.version(app, number), self.app(app), self.unfinished(app), self.due(), self.activity(app),
-            self.ended(),
+            self.ended(), self.untold(app), self.untold_apps(),
         ]  # fmt: skip
 
     def ticks(self) -> str:
@@ -64,6 +64,14 @@ class Keys:
     def activity(self, app: str) -> str:
         """Stream: what happened to the app; the newest thousand entries or so."""
         return f"{self._prefix}:activity:{app}"
+
+    def untold(self, app: str) -> str:
+        """Stream: what happened to the app's versions and is not in its log yet. Stays, empty."""
+        return f"{self._prefix}:untold:{app}"
+
+    def untold_apps(self) -> str:
+        """Set: the apps whose log lacks something."""
+        return f"{self._prefix}:untold-apps"
 
     def idempotency(self, app: str, key: str) -> str:
         """String `NUMBER FINGERPRINT`. Lives for `idempotency_retention_s`."""
@@ -78,7 +86,7 @@ class Keys:
         return f"{self._prefix}:log-size:{app}"
 
     def log_writer(self, app: str, writer: str) -> str:
-        """String. Number of the writer's last batch that is in the log. Lives for an hour after it."""
+        """String. Number of the writer's last batch that is in the log. Lives for `Batch.remembered_s` after it."""
         return f"{self._prefix}:log-writer:{app}:{writer}"
 
     # -- base images; an image is a canonical reference

@@ -74,6 +74,8 @@ class LogSender:
         self._batches = 0
         self._drafts: deque[_Draft] = deque()
         self._size = 0
+        self._undelivered = 0
+        self._flushing = False
         self._closing = False
         self._abandoned = False
         self._failure: StoreError | None = None
@@ -105,9 +107,27 @@ class LogSender:
                 self._size += len(text) + 1
             else:
                 self._drafts.append(_Draft(head, text))
+                self._undelivered += 1
                 self._size += len(text) + ENTRY_OVERHEAD_BYTES
             if not before or before < FLUSH_BYTES <= self._size:
                 self._changed.notify_all()
+
+    def flush(self) -> None:
+        """Waits until all that was put is in the log.
+
+        Raises:
+            StoreError: It could not be delivered within `patience_s`.
+        """
+        with self._changed:
+            self._flushing = True
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: not self._undelivered or self._over, timeout=self._patience_s)
+            self._flushing = False
+            late = self._undelivered > 0 and not self._over
+        if late:
+            self._fail(StoreError(f"The log of {self._app} could not be written in time."))
+        if self._failure:
+            raise self._failure
 
     def close(self) -> None:
         """Delivers what is left and ends the thread.
@@ -148,6 +168,9 @@ class LogSender:
         try:
             while blocks := self._next_batch():
                 self._deliver(blocks)
+                with self._changed:
+                    self._undelivered -= len(blocks)
+                    self._changed.notify_all()
         except BaseException as error:
             # whoever prints would wait for ever
             self._fail(StoreError(f"The log of {self._app} can't be written: {error}."))
@@ -160,7 +183,8 @@ class LogSender:
             self._changed.wait_for(lambda: self._drafts or self._closing or self._over)
             pause = sent_at + FLUSH_AFTER_S - time.monotonic()
             self._changed.wait_for(
-                lambda: self._size >= FLUSH_BYTES or self._closing or self._over, timeout=max(0.0, pause)
+                lambda: self._size >= FLUSH_BYTES or self._flushing or self._closing or self._over,
+                timeout=max(0.0, pause),
             )
             taken: list[_Draft] = []
             size = 0

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 from uuid import uuid4
 
-from redis.exceptions import RedisError, ResponseError
-
 from galaxy.adapters.log_entry import ARGUMENTS_PER_ENTRY, ENTRY_OVERHEAD_BYTES, from_fields, to_arguments
+from galaxy.adapters.redis_errors import translated
 from galaxy.domain.errors import StoreError
 from galaxy.domain.log import EVERYTHING, LogBlock, LogFilter, LogLine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from redis import Redis
 
@@ -28,19 +27,22 @@ START: Final = "0-0"
 #: Entries fetched in one round trip; each has up to 63 KiB.
 _PAGE_ENTRIES: Final = 32
 
-#: How long a repeated batch is recognised. Longer than any writer tries.
-_BATCH_REMEMBERED_MS: Final = 3600 * 1000
-
 #: How long `follow` waits for a Redis that went away, and how often it looks.
 _FOLLOW_PATIENCE_S: Final = 30.0
 _FOLLOW_PAUSE_S: Final = 0.2
 
 
 class Batch(NamedTuple):
-    """Names one append: appending the same batch again changes nothing. A writer's numbers rise from 1."""
+    """Names one append: appending the same batch again changes nothing.
+
+    Attributes:
+        number: Rises with each batch of the writer, from 1.
+        remembered_s: How long a repeated batch is recognised; by default longer than any writer tries.
+    """
 
     writer: str
     number: int
+    remembered_s: int = 3600
 
 
 class LogPage(NamedTuple):
@@ -85,7 +87,7 @@ class LogStream:
         keys = [self._keys.log(app), self._keys.log_size(app), self._keys.log_writer(app, batch.writer)]
         arguments = [
             batch.number,
-            _BATCH_REMEMBERED_MS,
+            batch.remembered_s * 1000,
             self._retention_ms,
             self._max_bytes,
             ENTRY_OVERHEAD_BYTES,
@@ -214,19 +216,8 @@ def _text(value: Any) -> str:  # noqa: ANN401 - redis-py does not say which of t
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Turns what redis-py raises into errors of the project."""
-    try:
-        yield
-    except ResponseError as error:
-        raise StoreError(
-            f"Redis refused to write or read a log: {error}.", "Look at its memory and its log."
-        ) from error
-    except RedisError as error:
-        raise StoreError(
-            f"The logs' Redis can't be reached: {error}.", "Check GALAXY_LOGS_URL and that Redis runs."
-        ) from error
+def _translated() -> AbstractContextManager[None]:
+    return translated("The logs' Redis", "GALAXY_LOGS_URL")
 
 
 @cache

@@ -95,6 +95,15 @@ class LogWriter:
                 )
             self._write(ending.after)
 
+    def flush(self) -> None:
+        """Waits until all that was said and printed is in the log; lines without an end are ended.
+
+        Raises:
+            StoreError: It could not be written.
+        """
+        self.end_output()
+        self._sender.flush()
+
     def close(self) -> None:
         """Writes what is left, and waits until all of it is in the log.
 

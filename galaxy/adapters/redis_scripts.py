@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
-from redis.exceptions import RedisError, ResponseError
-
-from galaxy.domain.errors import IllegalTransition, StoreError
+from galaxy.adapters import redis_errors
 from galaxy.domain.states import TRANSITIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
+    from contextlib import AbstractContextManager
 
     from redis import Redis
     from redis.commands.core import Script
@@ -44,20 +42,9 @@ class RedisScripts:
             return self._scripts[name](keys=keys, args=[*arguments])
 
 
-@contextmanager
-def translated() -> Iterator[None]:
-    """Turns what redis-py raises into errors of the project."""
-    try:
-        yield
-    except ResponseError as error:
-        _, refused, move = str(error).partition("TRANSITION ")
-        if refused:
-            raise IllegalTransition(f"A version can't go from {move.replace(' -> ', ' to ')}.") from error
-        raise StoreError(f"Redis refused a command: {error}.", "Look at its memory and its log.") from error
-    except RedisError as error:
-        raise StoreError(
-            f"Redis can't be reached: {error}.", "Check GALAXY_STORE_URL and that Redis runs."
-        ) from error
+def translated() -> AbstractContextManager[None]:
+    """Turns what redis-py raises about the store into errors of the project."""
+    return redis_errors.translated("Redis", "GALAXY_STORE_URL")
 
 
 @cache

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from galaxy.adapters.redis_scripts import RedisScripts, translated
 from galaxy.domain.activity import ActivityEntry
+from galaxy.domain.announcement import Announcement
 from galaxy.domain.errors import IdempotencyConflict, NotFound, StoreError
 from galaxy.domain.models import (
     MAX_ATTEMPTS,
@@ -106,6 +107,7 @@ class RedisStore:
             "base_reference": new.base_reference,
             "deployed_by": new.deployed_by,
             "automatic": int(new.automatic),
+            "warnings": "\n".join(new.warnings),
         }
         number, outcome, *superseded = self._run(
             "create_version",
@@ -182,7 +184,8 @@ class RedisStore:
 
     def end_lost(self, ref: VersionRef, reason: str) -> Failure | None:
         """Ends an attempt whose lease ran out. Returns what comes next; None when there is nothing to end."""
-        reply = self._run("end_lost_attempt", ref, _member(ref), reason, MAX_ATTEMPTS, _HINT_GRACE_MS)
+        arguments = (_member(ref), reason, MAX_ATTEMPTS, _HINT_GRACE_MS, uuid4().hex)
+        reply = self._run("end_lost_attempt", ref, *arguments)
         return None if reply[0] == "live" else _failure(reply)
 
     def hand_back(self, attempt: Attempt) -> VersionState | None:
@@ -190,12 +193,12 @@ class RedisStore:
         return _lost(self._run("hand_back", attempt.ref, _member(attempt.ref), attempt.token))
 
     def cancel(self, ref: VersionRef, reason: str) -> VersionState:
-        """Ends a version that is not active yet, and returns the state it was in.
+        """Ends a version that is not active yet, and returns the state it was in; `cancelled` if it was already.
 
         Raises:
             IllegalTransition: It is active or final.
         """
-        return VersionState(self._run("cancel", ref, _member(ref), reason))
+        return VersionState(self._run("cancel", ref, _member(ref), reason, uuid4().hex))
 
     def holds_lease(self, ref: VersionRef, token: int) -> bool:
         """Whether the claim with this token is the one that runs."""
@@ -256,6 +259,26 @@ class RedisStore:
             name: Tick(int(at_ms), int(age_ms) / 1000)
             for name, at_ms, age_ms in zip(*(iter(reply),) * 3, strict=True)
         }
+
+    # -- what the logs have to tell
+
+    def untold_apps(self, limit: int) -> list[str]:
+        """Some apps whose log lacks announcements: others each time, so that none stands in the way of all."""
+        with translated():
+            return cast("list[str]", self._redis.srandmember(self._keys.untold_apps(), limit))
+
+    def untold(self, app: str, limit: int) -> list[Announcement]:
+        """The oldest announcements that are not in the app's log yet, oldest first."""
+        with translated():
+            raw = self._redis.xrange(self._keys.untold(app), count=limit)
+        entries = cast("list[tuple[str, dict[str, str]]]", raw)
+        return [Announcement.model_validate({"id": entry_id, **fields}) for entry_id, fields in entries]
+
+    def mark_told(self, told: Sequence[Announcement]) -> None:
+        """Forgets announcements of one app that its log has now."""
+        app = told[0].app
+        keys = [self._keys.untold(app), self._keys.untold_apps()]
+        self._scripts.run("mark_told", keys, [app, *(each.id for each in told)])
 
     # -- reading
 

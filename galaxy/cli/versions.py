@@ -107,14 +107,13 @@ def activity(app: str, limit: int, as_json: bool) -> None:
 def cancel(app: str, number: int, who: str) -> None:
     """End version N of APP, unless it is active or final; a running build stops within seconds."""
     from galaxy.bootstrap import pipeline
-    from galaxy.domain.app_name import parse_app_name
-    from galaxy.domain.models import VersionRef
+    from galaxy.domain.states import VersionState
 
-    here = pipeline()
-    ref = VersionRef(parse_app_name(app), number)
-    state = here.store.version(ref) and here.store.cancel(ref, f"Cancelled by {who}.")
-    here.logbook.say(ref, f"{who} cancelled version {number}.")
-    click.echo(f"Cancelled {ref}; it was {state}.")
+    was = pipeline().releases.cancel(app=app, number=number, by=who)
+    if was is VersionState.CANCELLED:
+        click.echo(f"Version {number} of {app} was cancelled already.")
+    else:
+        click.echo(f"Cancelled version {number} of {app}; it was {was}.")
 
 
 def _facts(version: Version) -> Iterable[tuple[str, str]]:

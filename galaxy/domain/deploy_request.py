@@ -74,11 +74,11 @@ class DeployRequest:
         with problems.gathered():
             url = parse_bundle_url(bundle_url)
         with problems.gathered():
-            who = _parse_note(deployed_by, path="deployed_by", example="jane@example.com")
+            who = parse_who(deployed_by, path="deployed_by")
         with problems.gathered():
             key = _parse_note(idempotency_key, path="idempotency_key", example="release-2024-05-17")
         problems.refuse()
-        return cls(name, app_settings, url, who or UNKNOWN, key)
+        return cls(name, app_settings, url, who, key)
 
     @property
     def fingerprint(self) -> str:
@@ -137,6 +137,15 @@ def _has_host(parts: SplitResult) -> bool:
     except ValueError:
         return False
     return True
+
+
+def parse_who(value: object, *, path: str) -> str:
+    """Who asks for something, on one line; `UNKNOWN` for None.
+
+    Raises:
+        InvalidInput: With the path.
+    """
+    return _parse_note(value, path=path, example="jane@example.com") or UNKNOWN
 
 
 def _parse_note(value: object, *, path: str, example: str) -> str | None:

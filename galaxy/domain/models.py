@@ -91,6 +91,7 @@ class NewVersion(Frozen):
         env: Values of the settings' `env`; they are redacted from the log.
         base_reference: `base_image` in full, as the name of what the version depends on; empty if that is a digest,
             which never changes.
+        warnings: What the log tells about the settings, one sentence each.
     """
 
     app: str
@@ -101,6 +102,7 @@ class NewVersion(Frozen):
     base_reference: str = ""
     deployed_by: str
     automatic: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 class Attempt(Frozen):
@@ -127,11 +129,6 @@ class Attempt(Frozen):
     def ref(self) -> VersionRef:
         """The version that this attempt builds."""
         return VersionRef(self.app, self.version)
-
-    @property
-    def is_last(self) -> bool:
-        """No retry follows when it fails."""
-        return self.number >= MAX_ATTEMPTS
 
 
 class NotClaimed(StrEnum):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from galaxy.domain.announcement import attempt_failed, next_attempt
 from galaxy.domain.contract import SETUP_SCRIPT, bash_command, breaches, declared_volumes
 from galaxy.domain.errors import (
     Abandoned,
@@ -24,6 +25,7 @@ from galaxy.domain.errors import (
     QueueError,
     RegistryThrottled,
     SetupFailed,
+    StoreError,
 )
 from galaxy.domain.image_config import differences, oci_labels, with_labels
 from galaxy.domain.image_reference import ImageReference
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from galaxy.adapters.queue import TaskQueue
     from galaxy.adapters.registry import Registry
     from galaxy.adapters.store import RedisStore
+    from galaxy.services.announcer import Announcer
     from galaxy.services.logbook import Logbook
     from galaxy.settings import Settings
 
@@ -62,7 +65,7 @@ class Outcome:
 class BuildStage:
     """Builds versions, one attempt at a time."""
 
-    def __init__(  # noqa: PLR0913 - the five parts of the outside world, and how to use them
+    def __init__(  # noqa: PLR0913 - the parts of the outside world, and how to use them
         self,
         *,
         store: RedisStore,
@@ -70,6 +73,7 @@ class BuildStage:
         engine: Engine,
         registry: Registry,
         logs: Logbook,
+        announcer: Announcer,
         settings: Settings,
     ) -> None:
         self._store = store
@@ -77,6 +81,7 @@ class BuildStage:
         self._engine = engine
         self._registry = registry
         self._logs = logs
+        self._announcer = announcer
         self._settings = settings
         self._commands: dict[str, tuple[str, ...]] = {}
 
@@ -95,10 +100,10 @@ class BuildStage:
         if isinstance(attempt, NotClaimed):
             return Outcome(f"Nothing to do for {ref}: {attempt}.")
         record = StepRecorder(self._store, attempt, on_step)
-        with self._writer(attempt) as log:
+        # the lease is held until the end of the attempt is recorded, and its log was written before that
+        with self._writer(attempt) as log, self._lease(attempt) as lease:
             try:
-                with self._lease(attempt) as lease:
-                    built = self._build(attempt, log, record, lease.check)
+                built = self._build(attempt, log, record, lease.check)
             except Abandoned as error:
                 return _gave_up(attempt, log, error)
             except Exception as error:  # the specification: any error is retried
@@ -109,7 +114,6 @@ class BuildStage:
             except (SystemExit, KeyboardInterrupt):  # this worker has to stop
                 self._hand_back(attempt, log)
                 raise
-            log.say(f"Version {attempt.version} is built: {built.image}, digest {built.image_digest}.")
         with suppress(QueueError):  # the reconciler makes up for it
             self._queue.roll_out(ref)
         return Outcome(f"Built {ref}: {built.image}@{built.image_digest}", built)
@@ -162,6 +166,7 @@ class BuildStage:
                 pushed = self._engine.push(repository, tag, saved.id, keep_going)
 
             built = BuiltImage(image=f"{repository}:{tag}", image_digest=pushed, base_digest=digest)
+            log.flush()
             self._finish(attempt, built, record)
             committed.clear()
         return built
@@ -176,20 +181,21 @@ class BuildStage:
     def _end_lost(self, ref: VersionRef) -> None:
         """This delivery came before the reconciler did. Raises `BuildFailed` if that attempt was the last."""
         if outcome := self._store.end_lost(ref, LOST_WORKER):
-            error = tell_lost(self._logs, ref, outcome)
-            if isinstance(error, BuildFailed):
-                raise error
+            self._announcer.tell(ref.app)
+            if outcome.retry_in_s is None:
+                raise _failure(ref, outcome, LOST_WORKER)
 
     def _finish(self, attempt: Attempt, built: BuiltImage, record: StepRecorder) -> None:
         if lost_to := self._store.finish(attempt, built, record.timings):
             raise abandoned(attempt, lost_to)
+        self._announcer.tell(attempt.app)
 
     def _hand_back(self, attempt: Attempt, log: LogWriter) -> None:
         log.end_output()
         if self._store.hand_back(attempt) is None:
-            log.say(f"The worker is being stopped. Another one begins attempt {attempt.number} again.")
             with suppress(QueueError):  # the reconciler makes up for it
                 self._queue.build(attempt.ref, retries=attempt.number - 1, automatic=attempt.automatic)
+            self._announcer.tell(attempt.app)
 
     def _verified_command(
         self, base: ImageReference, image: Image, container: str, log: LogWriter
@@ -224,7 +230,7 @@ class BuildStage:
     def _failed(
         self, attempt: Attempt, log: LogWriter, record: StepRecorder, error: Exception
     ) -> GalaxyError:
-        """Records a failed attempt and tells the log; returns what the task raises.
+        """Records a failed attempt; returns what the task raises.
 
         That is an `Abandoned` when somebody else had ended the attempt already.
         """
@@ -234,12 +240,14 @@ class BuildStage:
             where = "".join(traceback.format_exception(error))
             logger.error("build.unexpected_error", traceback=redact(where))
         reason = redact(str(error) if expected else f"Unexpected {type(error).__name__}: {error}")
+        _flush(log)
         outcome = self._store.fail(
             attempt, reason, retry_in_s=self._pause_s(attempt, error), steps=record.timings
         )
         if not isinstance(outcome, Failure):
             return abandoned(attempt, outcome)
-        return tell_failure(log, attempt.ref, outcome, reason)
+        self._announcer.tell(attempt.app)
+        return _failure(attempt.ref, outcome, reason)
 
     def _pause_s(self, attempt: Attempt, error: Exception) -> float:
         """A registry that throttles says for how long; trying again before that would only use up attempts."""
@@ -273,31 +281,23 @@ def _redactor(attempt: Attempt) -> Redactor:
 LOST_WORKER: Final = "The worker that ran this attempt was lost."
 
 
-def tell_lost(logs: Logbook, ref: VersionRef, outcome: Failure) -> AttemptFailed | BuildFailed:
-    """Tells the app's log of an attempt whose lease ran out; returns the same as an error."""
-    with logs.writer(ref, outcome.attempt, Redactor(())) as log:
-        return tell_failure(log, ref, outcome, LOST_WORKER)
-
-
-def tell_failure(
-    log: LogWriter, ref: VersionRef, outcome: Failure, reason: str
-) -> AttemptFailed | BuildFailed:
-    """Tells the app's log that an attempt failed and what comes next; returns the same as an error."""
-    failed = f"Attempt {outcome.attempt} of {MAX_ATTEMPTS} failed: {reason}"
+def _failure(ref: VersionRef, outcome: Failure, reason: str) -> AttemptFailed | BuildFailed:
+    """A failed attempt as the error that its task raises."""
+    failed = attempt_failed(outcome.attempt, reason)
     where = f"Its log: galaxy logs {ref.app} --version {ref.number}"
-    log.say(failed, error=True)
     if outcome.retry_in_s is None:
-        log.say(
-            f"The build of version {ref.number} has failed for good: all {MAX_ATTEMPTS} attempts failed. The app"
-            " stays as it is. Mend the cause and deploy again.",
-            error=True,
-        )
         return BuildFailed(f"The build of {ref} has failed for good. {failed}", where)
-    when = f"in {outcome.retry_in_s:.0f} s" if outcome.retry_in_s >= 1 else "at once"
-    log.say(f"The next attempt starts {when}.")
-    error = AttemptFailed(f"Building {ref}: {failed} The next attempt starts {when}.", where)
+    error = AttemptFailed(f"Building {ref}: {failed} {next_attempt(outcome.retry_in_s)}", where)
     error.retry_in_s, error.attempt = outcome.retry_in_s, outcome.attempt
     return error
+
+
+def _flush(log: LogWriter) -> None:
+    """Writes the end of a failed attempt's output. Why the attempt failed matters more than that this may fail."""
+    try:
+        log.flush()
+    except StoreError as error:
+        logger.warning("log.not_written", error=str(error))
 
 
 def _run_setup(box: BuildContainer, attempt: Attempt, log: LogWriter, keep_going: Callable[[], None]) -> None:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from galaxy.adapters.log_stream import Batch
 from galaxy.adapters.log_writer import LogWriter
-from galaxy.domain.log import LogBlock
 
 if TYPE_CHECKING:
     from galaxy.adapters.log_stream import LogStream
+    from galaxy.domain.announcement import Announcement
     from galaxy.domain.models import VersionRef
     from galaxy.domain.redaction import Redactor
 
+#: Longer than a store may be away between the moment a log has an announcement and the moment the store forgets it.
+_REMEMBERED_S: Final = 7 * 24 * 3600
+
 
 class Logbook:
-    """Opens writers for attempts, and writes single sentences."""
+    """Opens writers for attempts, and writes announcements."""
 
     def __init__(self, stream: LogStream, *, attempt_max_bytes: int) -> None:
         self._stream = stream
@@ -32,10 +35,10 @@ class Logbook:
             max_output_bytes=self._attempt_max_bytes,
         )
 
-    def say(self, ref: VersionRef, *sentences: str) -> None:
-        """Writes sentences that belong to a version and to no attempt. They must hold no secret."""
-        now_ms = int(time.time() * 1000)
-        self._stream.append(ref.app, [LogBlock(text="\n".join(sentences), at_ms=now_ms, version=ref.number)])
+    def announce(self, announcement: Announcement) -> None:
+        """Writes what happened to a version; once, however often it is called."""
+        batch = Batch("announcements", announcement.number, remembered_s=_REMEMBERED_S)
+        self._stream.append(announcement.app, announcement.blocks(), batch)
 
     def cursor_now(self, app: str) -> str:
         """The cursor after everything that is in the app's log now."""

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from galaxy.domain.errors import GalaxyError
+from galaxy.domain.errors import GalaxyError, StoreError
 from galaxy.domain.states import VersionState
 from galaxy.domain.ticks import RECONCILE
-from galaxy.services.build import LOST_WORKER, tell_lost
+from galaxy.services.build import LOST_WORKER
 
 if TYPE_CHECKING:
     from galaxy.adapters.queue import TaskQueue
     from galaxy.adapters.store import Due, RedisStore
-    from galaxy.services.logbook import Logbook
+    from galaxy.services.announcer import Announcer
 
 logger = structlog.get_logger(__name__)
 
@@ -26,14 +26,20 @@ _LOST_AFTER_S: Final = 600.0
 class Reconciler:
     """Ends attempts whose lease ran out, and enqueues again what waits unclaimed. Looks only at what is due."""
 
-    def __init__(self, store: RedisStore, queue: TaskQueue, logs: Logbook, *, page: int = 100) -> None:
+    def __init__(self, store: RedisStore, queue: TaskQueue, announcer: Announcer, *, page: int = 100) -> None:
         self._store = store
         self._queue = queue
-        self._logs = logs
+        self._announcer = announcer
         self._page = page
 
     def run(self) -> int:
-        """Looks at everything that is due now; returns how many versions that was."""
+        """Looks at everything that is due now, and tells the logs of it; returns how many versions that was."""
+        try:
+            return self._look_at_all()
+        finally:
+            self._tell_what_is_untold()
+
+    def _look_at_all(self) -> int:
         seen = 0
         nothing_enqueued = {
             automatic: self._queue.is_empty(automatic=automatic) for automatic in (False, True)
@@ -74,4 +80,9 @@ class Reconciler:
         logger.warning("attempt.lost", app=ref.app, version=ref.number, attempt=outcome.attempt)
         if outcome.retry_in_s is not None:
             self._queue.build(ref, retries=outcome.attempt, automatic=due.automatic)
-        tell_lost(self._logs, ref, outcome)
+
+    def _tell_what_is_untold(self) -> None:
+        try:
+            self._announcer.tell_all()
+        except StoreError as error:  # logs that can't be written must not keep versions from moving
+            logger.warning("announcements.delayed", error=str(error))

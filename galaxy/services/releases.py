@@ -8,14 +8,17 @@ from uuid import uuid4
 import structlog
 from pydantic import SecretStr
 
-from galaxy.domain.deploy_request import DeployRequest
-from galaxy.domain.errors import GalaxyError
+from galaxy.domain.app_name import parse_app_name
+from galaxy.domain.deploy_request import DeployRequest, parse_who
+from galaxy.domain.errors import QueueError
 from galaxy.domain.models import Frozen, NewVersion, VersionRef
 
 if TYPE_CHECKING:
     from galaxy.adapters.queue import TaskQueue
     from galaxy.adapters.store import RedisStore
     from galaxy.domain.app_settings import DeployRules
+    from galaxy.domain.states import VersionState
+    from galaxy.services.announcer import Announcer
     from galaxy.services.logbook import Logbook
 
 logger = structlog.get_logger(__name__)
@@ -38,14 +41,22 @@ class Deployed(Frozen):
 
 
 class Releases:
-    """Makes versions of apps."""
+    """Makes versions of apps, and cancels them."""
 
-    def __init__(
-        self, store: RedisStore, queue: TaskQueue, logs: Logbook, rules: DeployRules, *, retention_s: int
+    def __init__(  # noqa: PLR0913 - the parts of the outside world, and the operator's rules
+        self,
+        store: RedisStore,
+        queue: TaskQueue,
+        logs: Logbook,
+        announcer: Announcer,
+        *,
+        rules: DeployRules,
+        retention_s: int,
     ) -> None:
         self._store = store
         self._queue = queue
         self._logs = logs
+        self._announcer = announcer
         self._rules = rules
         self._retention_s = retention_s
 
@@ -91,6 +102,7 @@ class Releases:
                 base_image=str(base_image),
                 base_reference="" if base_image.pinned else base_image.canonical,
                 deployed_by=request.deployed_by,
+                warnings=request.settings.warnings,
             ),
             # a key of our own makes the call safe to repeat when Redis went away before it answered
             idempotency_key=request.idempotency_key or uuid4().hex,
@@ -99,7 +111,8 @@ class Releases:
         )
         ref = VersionRef(request.app, created.number)
         if not created.repeated:
-            self._announce(ref, request, created.superseded)
+            self._announcer.tell(ref.app)
+            self._enqueue(ref)
         return Deployed(
             app=ref.app,
             version=ref.number,
@@ -108,15 +121,33 @@ class Releases:
             log_cursor=cursor,
         )
 
-    def _announce(self, ref: VersionRef, request: DeployRequest, superseded: tuple[int, ...]) -> None:
+    def cancel(self, *, app: object, number: int, by: object = None) -> VersionState:
+        """Ends a version that is not active yet; a running build stops within seconds.
+
+        Args:
+            app: Hostname.
+            number: The version's.
+            by: Who asks, for the app's history.
+
+        Returns:
+            The state that it was in; `cancelled` when somebody had cancelled it before.
+
+        Raises:
+            InvalidInput: The name or `by` is malformed.
+            NotFound: There is no such version.
+            IllegalTransition: It is active or final.
+            StoreError: Redis can't be reached.
+        """
+        ref = VersionRef(parse_app_name(app), number)
+        who = parse_who(by, path="by")
+        self._store.version(ref)
+        state = self._store.cancel(ref, f"Cancelled by {who}.")
+        self._announcer.tell(ref.app)
+        return state
+
+    def _enqueue(self, ref: VersionRef) -> None:
         """The version is recorded: from here on nothing may fail the deploy, the reconciler makes up for it."""
-        sentences = [
-            f"{request.deployed_by} deployed version {ref.number} on base image {request.settings.base_image}.",
-            *request.settings.warnings,
-            *(f"Version {number} is superseded by version {ref.number}." for number in superseded),
-        ]
         try:
-            self._logs.say(ref, *sentences)
             self._queue.build(ref)
-        except GalaxyError as error:
-            logger.warning("deploy.not_announced", app=ref.app, version=ref.number, error=str(error))
+        except QueueError as error:
+            logger.warning("deploy.not_enqueued", app=ref.app, version=ref.number, error=str(error))

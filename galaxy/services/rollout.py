@@ -9,15 +9,15 @@ from galaxy.domain.states import VersionState
 if TYPE_CHECKING:
     from galaxy.adapters.store import RedisStore
     from galaxy.domain.models import VersionRef
-    from galaxy.services.logbook import Logbook
+    from galaxy.services.announcer import Announcer
 
 
 class Rollout:
     """Makes built versions active. Containers are not replaced yet: that goes between the two moves below."""
 
-    def __init__(self, store: RedisStore, logs: Logbook) -> None:
+    def __init__(self, store: RedisStore, announcer: Announcer) -> None:
         self._store = store
-        self._logs = logs
+        self._announcer = announcer
 
     def run(self, ref: VersionRef) -> str:
         """Rolls a version out, or finds that there is nothing to do; returns what happened, as a sentence."""
@@ -25,11 +25,8 @@ class Rollout:
         if state is not VersionState.ROLLING_OUT:
             return f"Nothing to do: {ref} is {state}."
         activation = self._store.activate(ref)
+        self._announcer.tell(ref.app)
         if activation.newer:
-            sentence = f"Version {ref.number} was built, but version {activation.newer} is active already."
-        elif activation.previous:
-            sentence = f"Version {ref.number} is active now; version {activation.previous} is retired."
-        else:
-            sentence = f"Version {ref.number} is active now."
-        self._logs.say(ref, sentence)
-        return sentence
+            return f"Version {ref.number} was built, but version {activation.newer} is active already."
+        retired = f"; version {activation.previous} is retired" if activation.previous else ""
+        return f"Version {ref.number} is active now{retired}."

@@ -527,3 +527,13 @@ def test_whoever_waits_for_redis_is_woken_when_the_writer_is_abandoned(proxy: _P
         thread.join(5)
         assert not thread.is_alive()
         writer.close()
+
+
+def test_what_is_flushed_is_in_the_log_and_the_writer_goes_on(log: LogStream) -> None:
+    with _writer(log) as writer:
+        writer.say("before")
+        writer.output(Stream.STDOUT, b"no line end")
+        writer.flush()
+        assert [line.text for line in log.tail(APP, 10).lines] == ["before", "no line end"]
+        writer.say("after")
+    assert log.tail(APP, 1).lines[0].text == "after"

@@ -82,6 +82,7 @@ def everything(redis: Redis, key_prefix: str) -> Callable[[], dict[str, Any]]:
             "list": lambda key: redis.lrange(key, 0, -1),
             "stream": redis.xrange,
             "string": redis.get,
+            "set": lambda key: sorted(redis.smembers(key)),
         }
         keys: list[str] = sorted(redis.scan_iter(f"{key_prefix}:*"))
         return {key: readers[str(redis.type(key))](key) for key in keys}
@@ -189,35 +190,77 @@ def test_an_attempt_knows_all_that_its_build_needs(store: RedisStore) -> None:
     assert [secret.get_secret_value() for secret in attempt.secrets] == [ENV_VALUE]
 
 
-def test_a_claim_whose_answer_was_lost_gets_the_same_attempt_again(
-    redis_server: RedisServer, key_prefix: str
-) -> None:
-    class Losing(UnixDomainSocketConnection):
-        lose_next = False
+class Losing(UnixDomainSocketConnection):
+    """A connection that dies once after Redis has executed what was sent."""
 
-        def read_response(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - redis-py's own signature
-            answer = super().read_response(*args, **options)
-            if Losing.lose_next:
-                Losing.lose_next = False
-                raise RedisConnectionError("the answer was lost")
-            return answer
+    lose_next = False
 
+    def read_response(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - redis-py's own signature
+        answer = super().read_response(*args, **options)
+        if Losing.lose_next:
+            Losing.lose_next = False
+            raise RedisConnectionError("the answer was lost")
+        return answer
+
+
+@pytest.fixture
+def lossy(redis_server: RedisServer, key_prefix: str) -> Iterator[RedisStore]:
+    """A store whose client repeats a call when its answer was lost, as the pipeline's does."""
+    retry = Retry(NoBackoff(), 1)
     pool = ConnectionPool(
-        connection_class=Losing,
-        path=str(redis_server.socket),
-        decode_responses=True,
-        retry=Retry(NoBackoff(), 1),
+        connection_class=Losing, path=str(redis_server.socket), decode_responses=True, retry=retry
     )
     with Redis(connection_pool=pool) as client:
-        store = make_store(client, key_prefix)
-        claim(store, deploy(store))  # the script is loaded now
-        ref = deploy(store)
-        Losing.lose_next = True
-        attempt = claim(store, ref)
-        assert not Losing.lose_next
-        assert (attempt.number, attempt.token) == (1, 1)
-        assert store.renew(attempt) is None
+        yield make_store(client, key_prefix)
         pool.disconnect()
+
+
+CALLS: dict[str, tuple[VersionState, Callable[[RedisStore, VersionRef, Attempt | None], object]]] = {
+    "claim": (S.QUEUED, lambda store, ref, _: claim(store, ref).number),
+    "renew": (S.BUILDING, lambda store, _, attempt: attempt and store.renew(attempt)),
+    "finish": (S.BUILDING, lambda store, _, attempt: attempt and store.finish(attempt, BUILT, STEPS)),
+    "fail": (
+        S.BUILDING,
+        lambda store, _, attempt: attempt and store.fail(attempt, "It rained.", retry_in_s=0, steps=STEPS),
+    ),
+    "hand_back": (S.BUILDING, lambda store, _, attempt: attempt and store.hand_back(attempt)),
+    "end_lost": (S.BUILDING, lambda store, ref, _: store.end_lost(ref, "The worker was lost.")),
+    "cancel": (S.BUILDING, lambda store, ref, _: store.cancel(ref, "No more.")),
+    "begin_rollout": (S.BUILT, lambda store, ref, _: store.begin_rollout(ref)),
+    "activate": (S.ROLLING_OUT, lambda store, ref, _: store.activate(ref)),
+    "activate, too late": (S.ROLLING_OUT, lambda store, ref, _: store.activate(ref)),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_call_whose_answer_was_lost_is_repeated_and_answered_as_if_nothing_had_happened(
+    lossy: RedisStore, redis_server: RedisServer, key_prefix: str, call: str
+) -> None:
+    state, make = CALLS[call]
+    answers, told = [], []
+    with redis_server.client(decode_responses=True) as client:
+        # its worker is lost only where that is what the call is about
+        prepared = make_store(client, key_prefix, lease_s=0 if call == "end_lost" else 60)
+        for app in ("warm-up.example.com", "surely.example.com", "lossy.example.com"):
+            if call == "activate":
+                bring_to(prepared, S.ACTIVE, app)
+            ref, attempt = bring_to(prepared, state, app)
+            if call == "activate, too late":
+                bring_to(prepared, S.ACTIVE, app)
+            Losing.lose_next = app.startswith("lossy")
+            answers.append(make(lossy, ref, attempt))
+            assert not Losing.lose_next
+            told.append([(each.event, each.version, each.attempt) for each in prepared.untold(app, 100)])
+            told.append([(entry.event, entry.version) for entry in prepared.activity(app)])
+    assert answers[1] == answers[2]
+    assert told[2:4] == told[4:]
+
+
+def test_a_person_who_cancels_again_reads_that_it_is_cancelled(store: RedisStore) -> None:
+    ref, _ = bring_to(store, S.BUILDING)
+    assert store.cancel(ref, "Cancelled by ada.") is S.BUILDING
+    assert store.cancel(ref, "Cancelled by bob.") is S.CANCELLED
+    assert store.version(ref).failure == "Cancelled by ada."
 
 
 def test_no_attempt_begins_before_it_is_due(store: RedisStore) -> None:
@@ -252,7 +295,6 @@ def test_there_are_four_attempts_and_lost_workers_count(
     for number, is_lost in enumerate(lost, 1):
         attempt = claim(dying if is_lost else store, ref)
         assert attempt.number == number
-        assert attempt.is_last == (number == 4)
         if is_lost:
             assert store.claim(ref) is NotClaimed.EXPIRED
             outcome: object = store.end_lost(ref, "The worker was lost.")
@@ -368,7 +410,9 @@ def test_whoever_lost_the_lease_can_change_nothing(
     lose(store, attempt)
     assert not store.holds_lease(attempt.ref, attempt.token)
     before = everything()
-    assert WRITES[write](store, attempt) is state
+    # who hands back what it has handed back lost the answer, and gets it again
+    expected = None if (loss, write) == ("handed back", "hand_back") else state
+    assert WRITES[write](store, attempt) is expected
     assert everything() == before
 
 
@@ -434,7 +478,7 @@ def test_events_move_a_version_as_told_and_change_nothing_else(
 def test_every_move_that_the_table_lacks_is_refused(
     store: RedisStore, redis: Redis, key_prefix: str, from_state: VersionState
 ) -> None:
-    prelude = _source("renew").partition("-- Renews the lease")[0]
+    prelude, _, _ = _source("renew").partition("-- Renews the lease")
     move = redis.register_script(prelude + "return move(VERSION, ARGV[1], ARGV[2]) or 'moved'")
     keys = Keys(key_prefix)
     ref = deploy(store)
@@ -461,7 +505,7 @@ def test_activation_retires_the_previous_version(store: RedisStore) -> None:
     assert store.activate(second).previous == first.number
     assert store.active_version(APP) == second.number
     assert store.version(first).state is S.RETIRED
-    assert store.activate(second) == (None, None)
+    assert store.activate(second).previous == first.number, "a repeated call is answered alike"
 
 
 def test_a_slow_old_version_never_replaces_a_newer_one(store: RedisStore) -> None:
@@ -532,6 +576,31 @@ def test_a_version_that_nobody_enqueues_waits_longer_and_longer(
     assert 5 <= dying.take_due(1)[0].waited_s < 10
     dying.mark_enqueued(ref)
     assert dying.take_due(1)[0].waited_s < 5
+
+
+# -- what the logs have to tell
+
+
+def test_what_is_told_is_forgotten_and_the_rest_is_not(store: RedisStore) -> None:
+    bring_to(store, S.BUILT)
+    bring_to(store, S.QUEUED, "other.example.com")
+    first, second = store.untold(APP, 10)
+    assert (first.event, second.event) == ("deployed", "built")
+    assert first.number < second.number
+    assert sorted(store.untold_apps(10)) == ["other.example.com", APP]
+    store.mark_told([first])
+    assert store.untold(APP, 10) == [second]
+    store.mark_told([first, second])
+    assert store.untold(APP, 10) == []
+    assert store.untold_apps(10) == ["other.example.com"]
+
+
+def test_a_move_that_is_refused_has_nothing_to_tell(store: RedisStore) -> None:
+    ref, _ = bring_to(store, S.BUILD_FAILED)
+    before = store.untold(APP, 100)
+    with pytest.raises(IllegalTransition):
+        store.cancel(ref, "No more.")
+    assert store.untold(APP, 100) == before
 
 
 # -- reading

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import fakeredis
@@ -17,7 +17,9 @@ from galaxy.domain.states import TRANSITIONS, UNFINISHED, VersionState
 from tests.support.stores import APP, BUILT, STEPS, deploy, make_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
+
+    from galaxy.adapters.store import RedisStore
 
 S = VersionState
 PICK = st.integers(0, 10**6)
@@ -31,6 +33,7 @@ class Model:
     state: VersionState = S.QUEUED
     attempts: int = 0
     holder: Attempt | None = None
+    handed_back: Attempt | None = None
     lost: bool = False
     due: bool = True
     seen: list[VersionState] = field(default_factory=list)
@@ -48,6 +51,39 @@ class StoreMachine(RuleBasedStateMachine):
         self.versions: list[Model] = []
         self.attempts: list[Attempt] = []
         self.active = 0
+        self.replaced: dict[int, int] = {}
+        self.told: list[tuple[str, int]] = []
+        for store in (self.store, self.dying):
+            self._lose_answers_of(store)
+        self.answers_get_lost = False
+
+    def _lose_answers_of(self, store: RedisStore) -> None:
+        """Makes the client repeat each call, as redis-py does when Redis died after it had executed it."""
+        run = store._scripts.run
+
+        def run_twice(name: str, keys: Sequence[str], arguments: Iterable[str | float]) -> Any:  # noqa: ANN401 - as the original
+            arguments = [*arguments]
+            answer = run(name, keys, arguments)
+            if not self.answers_get_lost or name == "take_due":
+                return answer
+            again = run(name, keys, arguments)
+            if name == "fail_attempt":  # it says how long there is still to wait
+                assert again[:2] == answer[:2]
+            else:
+                assert again == (answer if name != "create_version" else [answer[0], "repeated"])
+            return answer
+
+        store._scripts.run = run_twice  # type: ignore[method-assign] # an answer that is lost on the way
+
+    @rule(lost=st.booleans())
+    def lose_answers(self, *, lost: bool) -> None:
+        self.answers_get_lost = lost
+
+    @precondition(lambda self: self.told)
+    @rule(count=st.integers(1, 5))
+    def tell(self, count: int) -> None:
+        self.store.mark_told(self.store.untold(APP, count))
+        del self.told[:count]
 
     def teardown(self) -> None:
         self.redis.close()
@@ -55,10 +91,13 @@ class StoreMachine(RuleBasedStateMachine):
     @rule()
     def deploy(self) -> None:
         assert deploy(self.store).number == len(self.versions) + 1
-        for model in self.versions:
+        superseded: list[int] = []
+        for number, model in enumerate(self.versions, 1):
             if model.state in {S.QUEUED, S.BUILDING, S.RETRYING}:
                 model.state, model.holder = S.SUPERSEDED, None
+                superseded.append(number)
         self.versions.append(Model())
+        self.told += [("deployed", len(self.versions)), *(("superseded", number) for number in superseded)]
 
     @precondition(lambda self: self.versions)
     @rule(pick=PICK, lost=st.booleans())
@@ -94,6 +133,7 @@ class StoreMachine(RuleBasedStateMachine):
         if holds:
             assert answer is None
             model.state, model.holder = S.BUILT, None
+            self.told.append(("built", attempt.version))
         else:
             assert answer in {None, model.state}
 
@@ -104,7 +144,7 @@ class StoreMachine(RuleBasedStateMachine):
         answer = self.store.fail(attempt, "It rained.", retry_in_s=0 if at_once else 600, steps=STEPS)
         if holds:
             assert isinstance(answer, Failure)
-            self._end_attempt(model, due=at_once)
+            self._end_attempt(attempt.ref, model, due=at_once)
             assert answer.state is model.state
         else:
             assert answer is model.state or isinstance(answer, Failure)
@@ -113,9 +153,11 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(pick=PICK)
     def hand_back(self, pick: int) -> None:
         attempt, model, holds = self._attempt(pick)
-        assert self.store.hand_back(attempt) is (None if holds else model.state)
+        handed_back = model.handed_back is attempt and model.state is S.QUEUED
+        assert self.store.hand_back(attempt) is (None if holds or handed_back else model.state)
         if holds:
-            model.state, model.holder = S.QUEUED, None
+            model.state, model.holder, model.handed_back = S.QUEUED, None, attempt
+            self.told.append(("handed_back", attempt.version))
             model.attempts -= 1
 
     @precondition(lambda self: self.versions)
@@ -124,7 +166,7 @@ class StoreMachine(RuleBasedStateMachine):
         ref, model = self._pick(pick)
         answer = self.store.end_lost(ref, "The worker was lost.")
         if model.state is S.BUILDING and model.lost:
-            self._end_attempt(model, due=True)
+            self._end_attempt(ref, model, due=True)
             assert answer
             assert answer.state is model.state
         else:
@@ -137,6 +179,9 @@ class StoreMachine(RuleBasedStateMachine):
         if model.state in CANCELLABLE:
             assert self.store.cancel(ref, "No more.") is model.state
             model.state, model.holder = S.CANCELLED, None
+            self.told.append(("cancelled", ref.number))
+        elif model.state is S.CANCELLED:
+            assert self.store.cancel(ref, "No more.") is S.CANCELLED
         else:
             self._refused(lambda: self.store.cancel(ref, "No more."))
 
@@ -152,19 +197,20 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(pick=PICK)
     def activate(self, pick: int) -> None:
         ref, model = self._pick(pick)
-        if model.state is S.ROLLING_OUT and self.active > ref.number:
+        if self.active > ref.number and model.state in {S.BUILT, S.ROLLING_OUT, S.SUPERSEDED}:
             assert self.store.activate(ref).newer == self.active
-            model.state = S.SUPERSEDED
+            if model.state is not S.SUPERSEDED:
+                model.state = S.SUPERSEDED
+                self.told.append(("superseded", ref.number))
         elif model.state is S.ROLLING_OUT:
+            self.replaced[ref.number] = self.active
             assert self.store.activate(ref).previous == (self.active or None)
             if self.active:
                 self.versions[self.active - 1].state = S.RETIRED
             model.state, self.active = S.ACTIVE, ref.number
+            self.told.append(("active", ref.number))
         elif model.state is S.ACTIVE:
-            assert self.store.activate(ref) == (None, None)
-        elif model.state is S.BUILT and self.active > ref.number:
-            assert self.store.activate(ref).newer == self.active
-            model.state = S.SUPERSEDED
+            assert self.store.activate(ref).previous == (self.replaced[ref.number] or None)
         else:
             self._refused(lambda: self.store.activate(ref))
 
@@ -186,6 +232,12 @@ class StoreMachine(RuleBasedStateMachine):
         unfinished = {n for n, model in enumerate(self.versions, 1) if model.state in UNFINISHED}
         assert due == {f"{APP} {number}" for number in unfinished}
 
+    @invariant()
+    def every_move_is_told_once_and_in_order(self) -> None:
+        untold = [(each.event, each.version) for each in self.store.untold(APP, 1000)]
+        assert untold == self.told
+        assert self.store.untold_apps(10) == ([APP] if self.told else [])
+
     def _pick(self, pick: int) -> tuple[VersionRef, Model]:
         # the newest versions are where things happen
         number = len(self.versions) - pick % min(3, len(self.versions))
@@ -196,9 +248,10 @@ class StoreMachine(RuleBasedStateMachine):
         model = self.versions[attempt.version - 1]
         return attempt, model, model.holder is attempt
 
-    def _end_attempt(self, model: Model, *, due: bool) -> None:
+    def _end_attempt(self, ref: VersionRef, model: Model, *, due: bool) -> None:
         model.state = S.BUILD_FAILED if model.attempts == MAX_ATTEMPTS else S.RETRYING
         model.holder, model.due = None, due
+        self.told.append((model.state.value, ref.number))
 
     def _refused(self, call: Callable[[], object]) -> None:
         try:

@@ -9,6 +9,7 @@ import fakeredis
 from galaxy.adapters.fake_engine import FakeEngine
 from galaxy.adapters.keys import Keys
 from galaxy.adapters.log_stream import LogStream
+from galaxy.services.announcer import Announcer
 from galaxy.services.build import BuildStage
 from galaxy.services.logbook import Logbook
 from galaxy.services.reconcile import Reconciler
@@ -99,6 +100,7 @@ class Workshop:
         self.registry = OneBaseImage()
         self.queue = QueueRecorder()
         logbook = Logbook(self.log, attempt_max_bytes=10**6)
+        self.announcer = announcer = Announcer(self.store, logbook)
         queue = cast("TaskQueue", self.queue)
         self.stage = BuildStage(
             store=self.store,
@@ -106,9 +108,10 @@ class Workshop:
             engine=self.engine,
             registry=cast("Registry", self.registry),
             logs=logbook,
+            announcer=announcer,
             settings=self.settings,
         )
-        self.reconciler = Reconciler(self.store, queue, logbook, page=2)
+        self.reconciler = Reconciler(self.store, queue, announcer, page=2)
 
     def close(self) -> None:
         self._redis.close()
@@ -129,7 +132,9 @@ class Workshop:
         )
 
     def deploy(self) -> VersionRef:
-        return deploy(self.store)
+        ref = deploy(self.store)
+        self.announcer.tell(APP)
+        return ref
 
     def run(self, ref: VersionRef, on_step: Callable[[Attempt, Step], None] = lambda *_: None) -> Outcome:
         """Delivers the version's build task once."""

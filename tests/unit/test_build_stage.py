@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from galaxy.adapters.fake_engine import Running, succeed
+from galaxy.adapters.log_writer import LogWriter
 from galaxy.domain.contract import FileKind, SetupScript
 from galaxy.domain.errors import (
     AttemptFailed,
@@ -16,6 +17,7 @@ from galaxy.domain.errors import (
     EngineError,
     QueueError,
     RegistryThrottled,
+    StoreError,
 )
 from galaxy.domain.log import Stream
 from galaxy.domain.states import Step, VersionState
@@ -136,10 +138,10 @@ def test_the_log_tells_the_story_in_order(workshop: Workshop) -> None:
         "is built",
     ]
     assert [part for part in told if part not in workshop.text()] == []
-    assert [next(n for n, line in enumerate(lines) if part in line.text) for part in told] == [
+    assert [next(n for n, line in enumerate(lines, -1) if part in line.text) for part in told] == [
         *range(len(told))
     ]
-    assert {(line.version, line.attempt) for line in lines} == {(1, 1)}
+    assert {(line.version, line.attempt) for line in lines[1:]} == {(1, 1)}
     assert [line.text for line in lines if line.error] == ["careful"]
 
 
@@ -244,6 +246,36 @@ def test_any_error_in_any_step_is_retried(workshop: Workshop, method: str, error
     assert str(error) in str(raised)
     assert workshop.version(ref).attempt == 2
     assert workshop.version(ref).state is S.BUILT
+
+
+def test_the_end_of_the_output_comes_before_the_failure(workshop: Workshop) -> None:
+    def program(running: Running) -> int:
+        running.print("the last words, without a line end")
+        raise EngineError("The engine rests.")
+
+    workshop.base_image(program)
+    with pytest.raises(AttemptFailed):
+        workshop.run(workshop.deploy())
+    last_words, failed, _ = [line.text for line in workshop.lines()][-3:]
+    assert last_words == "the last words, without a line end"
+    assert failed == "Attempt 1 of 4 failed: The engine rests."
+
+
+def test_a_log_that_can_not_be_written_fails_the_attempt(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workshop.base_image(succeed)
+    ref = workshop.deploy()
+
+    def lose(*_: object) -> None:
+        raise StoreError("The logs' Redis can't be reached.")
+
+    defaults = LogWriter.__init__.__kwdefaults__ or {}
+    monkeypatch.setattr(LogWriter.__init__, "__kwdefaults__", {**defaults, "patience_s": 0.05})
+    monkeypatch.setattr(workshop.log, "append", lose)
+    with pytest.raises(AttemptFailed, match=r"can't be reached|could not be written"):
+        workshop.run(ref)
+    assert workshop.version(ref).state is S.RETRYING
 
 
 def test_an_unexpected_error_is_named(workshop: Workshop) -> None:

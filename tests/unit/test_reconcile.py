@@ -33,7 +33,7 @@ def test_a_lost_worker_is_told_and_its_version_enqueued_again(workshop: Workshop
     version = workshop.version(ref)
     assert (version.state, version.attempt) == (S.RETRYING, 1)
     assert "The worker that ran this attempt was lost." in workshop.text()
-    assert {line.attempt for line in workshop.lines()} == {1}
+    assert {line.attempt for line in workshop.lines()[1:]} == {1}
     assert workshop.queue.builds == [(ref, 1)]
     assert workshop.store.claim(ref)
 

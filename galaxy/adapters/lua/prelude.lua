@@ -10,15 +10,34 @@ local function ms(value)
   return string.format('%.0f', value)
 end
 
--- Keys of one version, in the order in which the store passes them.
-local VERSION, APP, UNFINISHED, DUE, ACTIVITY, ENDED = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+-- Keys of one version, in the order in which the store passes them. Further keys begin at KEYS[9].
+local VERSION, APP, UNFINISHED, DUE, ACTIVITY, ENDED, UNTOLD, UNTOLD_APPS = unpack(KEYS, 1, 8)
 
-local function note(event, number, by, detail)
+-- Keeps what the app's log has to tell of a version until it is there; see galaxy/domain/announcement.py.
+local TOLD_OF = {'app', 'version', 'attempt', 'by', 'base_image', 'image', 'image_digest', 'replaced',
+  'retry_at', 'warnings'}
+local function tell(event, key, detail)
+  local facts = redis.call('HMGET', key, 'app', 'number', 'attempt', 'deployed_by', 'base_image', 'image',
+    'image_digest', 'replaced', 'retry_at', 'warnings')
+  local fields = {'event', event, 'detail', detail}
+  for index, name in ipairs(TOLD_OF) do
+    if facts[index] then
+      table.insert(fields, name)
+      table.insert(fields, facts[index])
+    end
+  end
+  redis.call('XADD', UNTOLD, '*', unpack(fields))
+  redis.call('SADD', UNTOLD_APPS, facts[1])
+end
+
+-- Notes what happened to a version in its app's history.
+local function note(event, key, detail)
+  local number, by = unpack(redis.call('HMGET', key, 'number', 'deployed_by'))
   redis.call('XADD', ACTIVITY, 'MAXLEN', '~', '1000', '*',
     'event', event, 'version', number, 'by', by, 'detail', detail)
 end
 
--- Moves a version to another state. Returns an error reply when there is no such move, else nil.
+-- Moves a version to another state. What is told of it has to be in its record before. Returns an error reply when there is no such move, else nil.
 local function move(key, member, to, detail)
   local from = redis.call('HGET', key, 'state')
   if not from or not TRANSITIONS[from] or not TRANSITIONS[from][to] then
@@ -33,7 +52,8 @@ local function move(key, member, to, detail)
   end
   local number = redis.call('HGET', key, 'number')
   if to ~= 'building' and to ~= 'queued' and to ~= 'rolling_out' then
-    note(to, number, redis.call('HGET', key, 'deployed_by'), detail or '')
+    note(to, key, detail or '')
+    if to ~= 'retired' then tell(to, key, detail or '') end
   end
   -- No further move but retired: nobody has to look at it any more.
   if not next(TRANSITIONS[to]) or to == 'active' or to == 'retired' then
@@ -60,10 +80,10 @@ local function end_attempt(member, reason, max_attempts, retry_in_ms, grace_ms)
     if refused then return refused end
     return {'build_failed', attempt, 0}
   end
-  local refused = move(VERSION, member, 'retrying', reason)
-  if refused then return refused end
   local retry_at = now + retry_in_ms
   redis.call('HSET', VERSION, 'retry_at', ms(retry_at))
+  local refused = move(VERSION, member, 'retrying', reason)
+  if refused then return refused end
   redis.call('ZADD', DUE, ms(retry_at + grace_ms), member)
   return {'retrying', attempt, retry_in_ms}
 end

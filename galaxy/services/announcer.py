@@ -1,0 +1,52 @@
+"""Brings what happened to versions from the store to the apps' logs, whichever process dies on the way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from galaxy.domain.errors import StoreError
+
+if TYPE_CHECKING:
+    from galaxy.adapters.store import RedisStore
+    from galaxy.services.logbook import Logbook
+
+logger = structlog.get_logger(__name__)
+
+_PAGE: Final = 100
+
+
+class Announcer:
+    """Tells the logs of moves: at once by whoever made the move, and later by the reconciler.
+
+    An announcement is in the store from the very move on, and is forgotten there once the log has it. Several may
+    deliver the same one: the log takes it once.
+    """
+
+    def __init__(self, store: RedisStore, logs: Logbook) -> None:
+        self._store = store
+        self._logs = logs
+
+    def tell(self, app: str) -> None:
+        """Brings one app's log up to date. Raises nothing: what fails now is told later."""
+        try:
+            self._deliver(app)
+        except StoreError as error:
+            logger.warning("announcement.delayed", app=app, error=str(error))
+
+    def tell_all(self) -> None:
+        """Brings all logs up to date, for whoever died before it could.
+
+        Raises:
+            StoreError: One of the two can't be reached; the rest is told next time.
+        """
+        while apps := self._store.untold_apps(_PAGE):
+            for app in apps:
+                self._deliver(app)
+
+    def _deliver(self, app: str) -> None:
+        while untold := self._store.untold(app, _PAGE):
+            for each in untold:
+                self._logs.announce(each)
+            self._store.mark_told(untold)
