@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import cache, cached_property
 
@@ -15,12 +16,14 @@ from galaxy.adapters.isolation import Isolation
 from galaxy.adapters.keys import Keys
 from galaxy.adapters.log_stream import LogStream
 from galaxy.adapters.queue import TaskQueue
+from galaxy.adapters.redis_probe import quick_redis
 from galaxy.adapters.registry import Registry
 from galaxy.adapters.store import RedisStore
 from galaxy.domain.app_settings import DeployRules
 from galaxy.domain.image_reference import ImageReference
 from galaxy.services.announcer import Announcer
 from galaxy.services.build import BuildStage
+from galaxy.services.doctor import REQUEST_S, Doctor
 from galaxy.services.logbook import Logbook
 from galaxy.services.probe import IsolationProbe
 from galaxy.services.reaper import Reaper
@@ -163,6 +166,22 @@ class Pipeline:
     def reconciler(self) -> Reconciler:
         """Whatever waits or was lost."""
         return Reconciler(self.store, self.queue, self.announcer)
+
+    @cached_property
+    def doctor(self) -> Doctor:
+        """Who tells what is wrong; with clients that give up soon."""
+        settings = self.settings
+        redis = quick_redis(settings.store_url.get_secret_value(), timeout_s=REQUEST_S)
+        store = RedisStore(
+            redis, self.keys, lease_s=settings.lease_s, requeue_after_s=settings.requeue_after_s
+        )
+        registry = Registry(
+            docker_hub_mirror=settings.docker_hub_mirror,
+            timeout_s=REQUEST_S,
+            internal_hosts=settings.allowed_registries,
+        )
+        queue = TaskQueue(settings.broker_url.get_secret_value(), timeout_s=REQUEST_S)
+        return Doctor(settings, os.environ, store=store, queue=queue, registry=registry)
 
 
 @cache

@@ -109,3 +109,20 @@ class Settings(BaseSettings):
             if isinstance(value, str)
             else value
         )
+
+    def agreed(self) -> dict[str, str]:
+        """What all processes of a pipeline have to agree on, as text by variable name. No secret is among it."""
+        return {f"GALAXY_{name.upper()}": str(getattr(self, name)) for name in _AGREED}
+
+    @classmethod
+    def variables(cls) -> tuple[str, ...]:
+        """Names of all environment variables that are read."""
+        return tuple(f"GALAXY_{name.upper()}" for name in cls.model_fields)
+
+
+#: Not the limits of build containers and the like: these may differ from machine to machine.
+_AGREED = (
+    "key_prefix", "name", "registry", "settings_section", "settings_max_bytes", "default_base_image",
+    "allowed_registries", "idempotency_retention_s", "build_timeout_s", "retry_backoff_s", "retry_backoff_max_s",
+    "lease_s", "reconcile_period_s", "requeue_after_s", "log_retention_s", "log_max_bytes", "log_attempt_max_bytes",
+)  # fmt: skip

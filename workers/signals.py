@@ -17,7 +17,7 @@ from celery.signals import (
 )
 
 from galaxy.adapters.queue import BARE_CLIENTS, CONTROL
-from workers import reaping
+from workers import about, reaping
 from workers.task import ids_in
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def connect() -> None:
     celeryd_after_setup.connect(_serve_bare_clients)
     task_prerun.connect(_bind_ids)
     task_postrun.connect(_unbind_ids)
+    worker_ready.connect(about.remember)
     worker_ready.connect(reaping.start)
     worker_shutting_down.connect(reaping.stop)
 

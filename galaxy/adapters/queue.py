@@ -10,9 +10,10 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from galaxy.domain.errors import QueueError
+from galaxy.domain.health.fleet import WorkerFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from galaxy.domain.models import VersionRef
 
@@ -29,6 +30,11 @@ BASE_IMAGES: Final = "base-images"
 ROLLOUTS: Final = "rollouts"
 """Rollouts."""
 
+QUEUES: Final = (BUILDS, BULK_BUILDS, CONTROL, BARE_CLIENTS, BASE_IMAGES, ROLLOUTS)
+"""All of them."""
+ABOUT: Final = "galaxy_about"
+"""The question that workers answer with what they are; see `workers/about.py`."""
+
 _RETRY: Final = {"max_retries": 3, "interval_start": 0.1, "interval_step": 0.5, "interval_max": 1}
 
 
@@ -37,12 +43,14 @@ class TaskQueue:
 
     Args:
         broker_url: As Celery writes it; may hold a password.
+        timeout_s: For those who can't wait: how long the broker may take for an answer.
     """
 
-    def __init__(self, broker_url: str) -> None:
+    def __init__(self, broker_url: str, *, timeout_s: float | None = None) -> None:
         self._celery = Celery("galaxy.queue", broker=broker_url, set_as_current=False)
         self._celery.conf.update(
-            task_ignore_result=True, broker_transport_options={"socket_connect_timeout": 3}
+            task_ignore_result=True,
+            broker_transport_options={"socket_connect_timeout": 3, "socket_timeout": timeout_s},
         )
 
     def build(self, ref: VersionRef, *, retries: int = 0, automatic: bool = False) -> None:
@@ -60,12 +68,37 @@ class TaskQueue:
             queue = BULK_BUILDS if automatic else BUILDS
             return int(channel.queue_declare(queue).message_count) == 0
 
+    def depths(self) -> dict[str, int]:
+        """How many messages wait in each queue; those that workers have fetched do not count."""
+        with _translated(), self._connected() as connection:
+            channel: Any = connection.default_channel  # kombu types it as less than it is
+            return {queue: int(channel.queue_declare(queue).message_count) for queue in QUEUES}
+
+    def workers(self, *, wait_s: float) -> tuple[WorkerFacts, ...]:
+        """All workers that answer within `wait_s`, by name."""
+        with _translated(), self._connected() as connection:
+            replies = self._celery.control.broadcast(ABOUT, connection=connection, reply=True, timeout=wait_s)
+        answers = {name: told for reply in replies or () for name, told in reply.items()}
+        return tuple(_worker(name, answers[name]) for name in sorted(answers))
+
+    @contextmanager
+    def _connected(self) -> Iterator[Any]:  # kombu types it as less than it is
+        """A connection that is given up at once, for those who can't wait."""
+        with self._celery.connection_for_write() as connection:
+            connection.ensure_connection(max_retries=0, timeout=3)
+            yield connection
+
     def _send(self, task: str, ref: VersionRef, queue: str, retries: int) -> None:
         arguments = {"app": ref.app, "version": ref.number}
         with _translated():
             self._celery.send_task(
                 task, kwargs=arguments, queue=queue, retries=retries, ignore_result=True, retry_policy=_RETRY
             )
+
+
+def _worker(name: str, told: Mapping[str, Any]) -> WorkerFacts:
+    """Workers of before this question existed answer with an error."""
+    return WorkerFacts(name=name) if "error" in told else WorkerFacts(name=name, **told)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from galaxy.adapters.redis_scripts import RedisScripts, translated
 from galaxy.domain.activity import ActivityEntry
 from galaxy.domain.announcement import Announcement
 from galaxy.domain.errors import IdempotencyConflict, NotFound, StoreError
+from galaxy.domain.health.fleet import Unfinished
 from galaxy.domain.models import (
     MAX_ATTEMPTS,
     Attempt,
@@ -279,6 +280,16 @@ class RedisStore:
         app = told[0].app
         keys = [self._keys.untold(app), self._keys.untold_apps()]
         self._scripts.run("mark_told", keys, [app, *(each.id for each in told)])
+
+    def unfinished(self, limit: int) -> tuple[Unfinished, ...]:
+        """Versions that are neither active nor final; those that somebody has to look at first come first."""
+        reply = self._scripts.run("unfinished", [self._keys.due()], (limit, self._keys.all_versions()))
+        return tuple(
+            Unfinished(
+                VersionRef(app, int(number)), VersionState(state), int(waiting) / 1000, int(over) / 1000
+            )
+            for app, number, state, waiting, over in zip(*(iter(reply),) * 5, strict=True)
+        )
 
     # -- reading
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from galaxy.cli.deploy import deploy
+from galaxy.cli.doctor import doctor
 from galaxy.cli.logs import logs
 from galaxy.cli.versions import activity, apps, cancel, show, versions
 
@@ -61,7 +62,7 @@ def cli() -> None:
     """
 
 
-for _command in (deploy, logs, versions, show, apps, activity, cancel):
+for _command in (deploy, logs, versions, show, apps, activity, cancel, doctor):
     cli.add_command(_command)
 
 

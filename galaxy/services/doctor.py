@@ -1,0 +1,233 @@
+"""Looks at everything that the pipeline leans on. One service that is away hides none of the others."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as TookTooLong
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+
+import structlog
+
+from galaxy.adapters.engine_probe import look_at_engine, look_at_registry
+from galaxy.adapters.fingerprint import code_fingerprint
+from galaxy.adapters.queue import BARE_CLIENTS, BASE_IMAGES, BUILDS, BULK_BUILDS, CONTROL, ROLLOUTS
+from galaxy.adapters.redis_probe import look_at_redis
+from galaxy.domain.errors import GalaxyError, InfrastructureError
+from galaxy.domain.health import choices, engine, fleet, redis
+from galaxy.domain.health.finding import fine, problem, unreachable, warning
+from galaxy.domain.image_reference import ImageReference
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from galaxy.adapters.queue import TaskQueue
+    from galaxy.adapters.registry import Registry
+    from galaxy.adapters.store import RedisStore
+    from galaxy.domain.health.finding import Finding
+    from galaxy.domain.ticks import Tick
+    from galaxy.settings import Settings
+
+T = TypeVar("T")
+
+logger = structlog.get_logger(__name__)
+
+#: Seconds that one request may take; the client of the store and the registry client get the same.
+REQUEST_S: Final = 3
+#: Seconds that a check may take in all.
+_CHECK_S: Final = 10.0
+#: How long workers may think about their answer.
+_WORKERS_ANSWER_S: Final = 2.0
+#: More unfinished versions than these are not looked at one by one.
+_UNFINISHED_LIMIT: Final = 2000
+
+_BASE_IMAGES: Final = "base images"
+
+_KINDS: Final = (
+    fleet.Served("build worker", (BUILDS, BULK_BUILDS), "builds wait"),
+    fleet.Served(
+        "control worker",
+        (CONTROL, BARE_CLIENTS, BASE_IMAGES, ROLLOUTS),
+        "deploys by backends and rollouts wait, and lost builds are not tried again",
+    ),
+)
+
+
+class Check(NamedTuple):
+    """One look at one thing. `look` may raise errors of the project."""
+
+    subject: str
+    look: Callable[[], Iterable[Finding]]
+
+
+class Doctor:
+    """Knows what to look at. The adapters have to be ones that give up soon.
+
+    Args:
+        environ: The environment, for the engine's address and for variables that mean nothing.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        environ: Mapping[str, str],
+        *,
+        store: RedisStore,
+        queue: TaskQueue,
+        registry: Registry,
+    ) -> None:
+        self._settings = settings
+        self._environ = environ
+        self._store = store
+        self._queue = queue
+        self._registry = registry
+
+    def examine(self) -> Iterator[Finding]:
+        """Makes all checks at once, and yields what they find in the order of the checks."""
+        checks = (
+            Check(choices.SUBJECT, self._choices),
+            Check(redis.SUBJECT, self._redis),
+            Check(engine.SUBJECT, self._engine),
+            Check(_BASE_IMAGES, self._base_images),
+            Check(fleet.WORKERS, self._fleet),
+        )
+        yield from run_checks(checks, within_s=_CHECK_S)
+
+    def _choices(self) -> Iterator[Finding]:
+        its = self._settings
+        chosen = choices.Choices(**{name: getattr(its, name) for name in choices.Choices._fields})
+        yield from choices.judge_choices(chosen, given=self._environ.keys(), known=its.variables())
+
+    def _redis(self) -> Iterator[Finding]:
+        its = self._settings
+        urls = {
+            redis.Role.BROKER: its.broker_url,
+            redis.Role.STORE: its.store_url,
+            redis.Role.LOGS: its.logs_url,
+        }
+        looks = [
+            _ahead(partial(look_at_redis, role, url.get_secret_value(), timeout_s=REQUEST_S))
+            for role, url in urls.items()
+        ]
+        facts = [look.result() for look in looks]
+        yield from redis.judge_redis(facts, tick_period_s=its.reconcile_period_s)
+        if not any(each.failure for each in facts):
+            apps = len(self._store.apps())
+            yield from redis.judge_log_room(facts[-1], apps=apps, log_max_bytes=its.log_max_bytes)
+
+    def _engine(self) -> Iterator[Finding]:
+        its = self._settings
+        registry = _ahead(lambda: look_at_registry(its.registry, timeout_s=REQUEST_S))
+        facts = look_at_engine(its.registry, self._environ, timeout_s=REQUEST_S)
+        needs = engine.BuildNeeds(
+            network=its.build_network, runtime=its.build_runtime, memory_bytes=its.build_memory_bytes
+        )
+        yield from engine.judge_engine(facts, needs)
+        yield from engine.judge_registry(registry.result(), facts)
+
+    def _base_images(self) -> Iterator[Finding]:
+        mirror = self._settings.docker_hub_mirror
+        reference = ImageReference.parse(self._settings.default_base_image)
+        digest = self._registry.resolve(reference)
+        through = f", says the mirror {mirror}" if mirror and reference.is_docker_hub else ""
+        yield fine(_BASE_IMAGES, f"{reference} is {digest}{through}.")
+        limit = self._registry.rate_limit(reference)
+        if limit is not None and limit.remaining == 0:
+            yield warning(
+                _BASE_IMAGES,
+                f"All {limit.limit} pulls that the registry allows are used up.",
+                "Wait, or set GALAXY_DOCKER_HUB_MIRROR to a mirror of your own.",
+            )
+
+    def _fleet(self) -> Iterator[Finding]:
+        asked = _ahead(lambda: self._queue.workers(wait_s=_WORKERS_ANSWER_S))
+        counted = _ahead(self._queue.depths)
+        # the store first: it answers at once, and must not wait for the broker
+        listed = _outcome(_ahead(lambda: self._store.unfinished(_UNFINISHED_LIMIT)))
+        ticks = _outcome(_ahead(self._store.ticks))
+        workers, depths = _outcome(asked), _outcome(counted)
+        known = None if isinstance(workers, GalaxyError) else workers
+        if isinstance(workers, GalaxyError):
+            yield _away(fleet.WORKERS, workers)
+        else:
+            code, settings = code_fingerprint(), self._settings.agreed()
+            yield from fleet.judge_workers(workers, _KINDS, code=code, settings=settings)
+        if not isinstance(depths, GalaxyError):
+            yield from fleet.judge_queues(depths, known)
+        if isinstance(listed, GalaxyError):
+            yield _away(fleet.VERSIONS, listed)
+        else:
+            yield from self._versions(listed, known)
+        if not isinstance(ticks, GalaxyError):
+            yield from self._ticks(ticks, known)
+
+    def _versions(
+        self, unfinished: Sequence[fleet.Unfinished], workers: Sequence[fleet.WorkerFacts] | None
+    ) -> Iterator[Finding]:
+        its = self._settings
+        patience_s = its.requeue_after_s + 2 * its.reconcile_period_s
+        return fleet.judge_versions(unfinished, workers, building=BUILDS, patience_s=patience_s)
+
+    def _ticks(
+        self, ticks: Mapping[str, Tick], workers: Sequence[fleet.WorkerFacts] | None
+    ) -> Iterator[Finding]:
+        its = self._settings
+        return fleet.judge_ticks(
+            ticks, workers, reconcile_period_s=its.reconcile_period_s, reap_period_s=its.reap_period_s
+        )
+
+
+def run_checks(checks: Sequence[Check], *, within_s: float) -> Iterator[Finding]:
+    """Runs all checks at the same time; what hangs or breaks becomes a finding."""
+    give_up_at = time.monotonic() + within_s
+    running = [(check, _ahead(partial(_findings, check))) for check in checks]
+    for check, findings in running:
+        try:
+            yield from findings.result(max(0.0, give_up_at - time.monotonic()))
+        except TookTooLong:
+            yield unreachable(
+                check.subject, f"No answer within {within_s:g} s.", "See whether the service hangs."
+            )
+
+
+def _findings(check: Check) -> list[Finding]:
+    found: list[Finding] = []
+    try:
+        found.extend(check.look())
+    except InfrastructureError as error:
+        found.append(_away(check.subject, error))
+    except GalaxyError as error:
+        found.append(problem(check.subject, error.message, error.suggestion))
+    except Exception as error:  # noqa: BLE001 - a bug in one check must not hide what the others find
+        # without its text, which may hold secrets
+        name = type(error).__name__
+        logger.debug("doctor.check_failed", subject=check.subject, error=name)
+        found.append(problem(check.subject, f"This check failed: {name}.", "Please report it."))
+    return found
+
+
+def _away(subject: str, error: GalaxyError) -> Finding:
+    return unreachable(subject, error.message, error.suggestion)
+
+
+def _outcome(future: Future[T]) -> T | GalaxyError:
+    try:
+        return future.result()
+    except GalaxyError as error:
+        return error
+
+
+def _ahead(call: Callable[[], T]) -> Future[T]:
+    """Begins a call in a thread of its own, which nobody has to wait for."""
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(call())
+        except BaseException as error:  # noqa: BLE001 - it is raised where the result is asked for
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="doctor", daemon=True).start()
+    return future
