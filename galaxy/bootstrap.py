@@ -75,7 +75,7 @@ class Pipeline:
         """The apps' logs, for reading."""
         settings = self.settings
         return LogStream(
-            _redis(settings.logs_url.get_secret_value()),
+            _redis(settings.logs_url.get_secret_value(), decode_responses=False),
             self.keys,
             retention_s=settings.log_retention_s,
             max_bytes=settings.log_max_bytes,
@@ -190,10 +190,10 @@ def pipeline() -> Pipeline:
     return Pipeline(Settings())
 
 
-def _redis(url: str) -> Redis:
+def _redis(url: str, *, decode_responses: bool = True) -> Redis:
     return Redis.from_url(
         url,
-        decode_responses=True,
+        decode_responses=decode_responses,
         socket_timeout=_REDIS_TIMEOUT_S,
         socket_connect_timeout=_REDIS_TIMEOUT_S,
         retry=Retry(ExponentialBackoff(cap=1, base=0.05), _REDIS_RETRIES),

@@ -82,7 +82,7 @@ class Settings(BaseSettings):
     log_retention_s: int = 7 * 24 * 3600
     """How long an app's log lines are kept."""
     log_max_bytes: int = 64 * 1024 * 1024
-    """Size of an app's log; the oldest lines go first."""
+    """Size of an app's log in Redis, where it is compressed; the oldest lines go first."""
     log_attempt_max_bytes: int = Field(default=12 * 1024 * 1024, ge=1024)
     """How much output of one attempt is kept; above it, its first three quarters and its last. Four fit in a log."""
 

@@ -61,8 +61,8 @@ class LogStream:
     """Writes and reads the logs of all apps. All methods raise `StoreError` when Redis can't do its part.
 
     Args:
-        redis: Client of the logs' database, with or without `decode_responses`. Its `socket_timeout` has to
-            be longer than the `block_ms` given to `follow`.
+        redis: Client of the logs' database, without `decode_responses`. Its `socket_timeout` has to be longer
+            than the `block_ms` given to `follow`.
         keys: Names of the keys.
         retention_s: How long lines are kept.
         max_bytes: Size of an app's log in Redis's memory; the oldest lines go first.
@@ -92,10 +92,11 @@ class LogStream:
             self._max_bytes,
             ENTRY_OVERHEAD_BYTES,
             ARGUMENTS_PER_ENTRY,
-            *(argument for block in blocks for argument in to_arguments(block)),
+            *to_arguments(blocks),
         ]
         with _translated():
-            return _text(self._append(keys=keys, args=arguments))
+            newest: bytes = self._append(keys=keys, args=arguments)
+        return newest.decode()
 
     def read(self, app: str, after: str = START, limit: int = 1000, only: LogFilter = EVERYTHING) -> LogPage:
         """Reads on after a cursor. No lines and the same cursor: that was the end, for now.
@@ -197,8 +198,8 @@ class LogStream:
 
 
 def _entries(reply: object) -> list[_Entry]:
-    pairs = cast("Sequence[tuple[str | bytes, dict[str | bytes, str | bytes]]]", reply)
-    return [_Entry(_text(entry_id), from_fields(fields)) for entry_id, fields in pairs]
+    pairs = cast("Sequence[tuple[bytes, dict[bytes, bytes]]]", reply)
+    return [_Entry(entry_id.decode(), from_fields(fields)) for entry_id, fields in pairs]
 
 
 def _entries_of_stream(reply: Any) -> list[_Entry]:  # noqa: ANN401 - a list or, in RESP3, a mapping
@@ -210,10 +211,6 @@ def _entries_of_stream(reply: Any) -> list[_Entry]:  # noqa: ANN401 - a list or,
         return [entry for page in found for entry in _entries(page)]
     ((_, pairs),) = reply
     return _entries(pairs)
-
-
-def _text(value: Any) -> str:  # noqa: ANN401 - redis-py does not say which of the two it gives
-    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _translated() -> AbstractContextManager[None]:

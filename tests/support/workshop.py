@@ -91,11 +91,13 @@ class Workshop:
             retry_backoff_s=retry_backoff_s,
             retry_backoff_max_s=3 * retry_backoff_s,
         )
-        self._redis = fakeredis.FakeRedis(version=(7, 0), decode_responses=True)
+        server = fakeredis.FakeServer(version=(7, 0))
+        self._redis = fakeredis.FakeRedis(server=server, version=(7, 0), decode_responses=True)
+        self._logs_redis = fakeredis.FakeRedis(server=server, version=(7, 0))
         self.store = make_store(self._redis, PREFIX, lease_s=lease_s)
         #: The same store for workers that are lost as soon as they have claimed or renewed, and are due at once.
         self.dying = make_store(self._redis, PREFIX, lease_s=0, requeue_after_s=0)
-        self.log = LogStream(self._redis, Keys(PREFIX), retention_s=3600, max_bytes=10**7)
+        self.log = LogStream(self._logs_redis, Keys(PREFIX), retention_s=3600, max_bytes=10**7)
         self.engine = FakeEngine()
         self.registry = OneBaseImage()
         self.queue = QueueRecorder()
@@ -115,6 +117,7 @@ class Workshop:
 
     def close(self) -> None:
         self._redis.close()
+        self._logs_redis.close()
 
     def base_image(
         self,
