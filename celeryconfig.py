@@ -3,7 +3,15 @@
 from kombu import Queue
 
 from beat.schedule import schedule
-from galaxy.adapters.queue import BARE_CLIENTS, BASE_IMAGES, BUILDS, BULK_BUILDS, CONTROL, ROLLOUTS
+from galaxy.adapters.queue import (
+    BARE_CLIENTS,
+    BASE_IMAGES,
+    BUILDS,
+    BULK_BUILDS,
+    CONTROL,
+    ROLLOUTS,
+    TRANSPORT_OPTIONS,
+)
 from galaxy.settings import Settings
 
 _settings = Settings()
@@ -12,9 +20,14 @@ include = ("tasks.build", "tasks.deploy", "tasks.reconcile", "tasks.roll_out")
 
 broker_url = _settings.broker_url.get_secret_value()
 result_backend = broker_url
+redis_socket_timeout = TRANSPORT_OPTIONS[
+    "socket_timeout"
+]  # the result backend's; Celery's default is two minutes
+redis_socket_keepalive = True
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None  # a worker waits for its broker, however long it is away
 broker_transport_options = {
+    **TRANSPORT_OPTIONS,
     # A delivery that is longer away than this is delivered again. That is harmless, the lease decides; so this
     # only has to be longer than a build, for the sake of quiet logs.
     "visibility_timeout": _settings.build_timeout_s * 2,
@@ -37,6 +50,7 @@ task_routes = {
 # of one nothing is reserved behind a long build.
 task_acks_late = True
 worker_prefetch_multiplier = 1
+worker_consumer = "workers.consumer:SteadyConsumer"  # outlives its broker connections
 # a connection that breaks must not cancel builds: they go on, and the lease decides
 worker_cancel_long_running_tasks_on_connection_loss = False
 

@@ -35,6 +35,15 @@ QUEUES: Final = (BUILDS, BULK_BUILDS, CONTROL, BARE_CLIENTS, BASE_IMAGES, ROLLOU
 ABOUT: Final = "galaxy_about"
 """The question that workers answer with what they are; see `workers/about.py`."""
 
+#: How kombu talks to Redis. Without time-outs, whoever talks to a broker that hangs, hangs with it.
+TRANSPORT_OPTIONS: Final = {
+    "socket_connect_timeout": 3,
+    "socket_timeout": 10,
+    "socket_keepalive": True,
+    # after this long without an answer a worker takes its connection for dead, and makes another one
+    "health_check_interval": 10,
+}
+
 _RETRY: Final = {"max_retries": 3, "interval_start": 0.1, "interval_step": 0.5, "interval_max": 1}
 
 
@@ -48,9 +57,9 @@ class TaskQueue:
 
     def __init__(self, broker_url: str, *, timeout_s: float | None = None) -> None:
         self._celery = Celery("galaxy.queue", broker=broker_url, set_as_current=False)
+        patience = {"socket_timeout": timeout_s} if timeout_s else {}
         self._celery.conf.update(
-            task_ignore_result=True,
-            broker_transport_options={"socket_connect_timeout": 3, "socket_timeout": timeout_s},
+            task_ignore_result=True, broker_transport_options={**TRANSPORT_OPTIONS, **patience}
         )
 
     def build(self, ref: VersionRef, *, retries: int = 0, automatic: bool = False) -> None:

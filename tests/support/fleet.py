@@ -83,6 +83,14 @@ class Process:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
+    def send(self, number: signal.Signals) -> None:
+        """Signals the process alone, not its children."""
+        self._process.send_signal(number)
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
     def wait(self) -> int:
         return self._process.wait(_START_TIMEOUT_S)
 
@@ -93,13 +101,39 @@ class Process:
 
 
 class RedisWithPassword:
-    """A redis-server on a port of its own. The password is long enough to be searched for."""
+    """A redis-server on a port of its own, that tests may harm. The password is long enough to be searched for.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        persistent: With an append-only file, as in production: a killed server comes back with everything.
+    """
+
+    def __init__(self, folder: Path, *, persistent: bool = False) -> None:
         self.port, self.password = free_port(), f"redis-{secrets.token_hex(12)}"
-        options = f"--port {self.port} --bind 127.0.0.1 --requirepass {self.password} --appendonly no --dir {folder}"
-        self._process = Process(["redis-server", *options.split(), "--save", ""], {}, folder / "redis.log")
+        options = f"--port {self.port} --bind 127.0.0.1 --requirepass {self.password} --dir {folder} --save"
+        self._command = ["redis-server", *options.split(), "", "--appendonly", "yes" if persistent else "no"]
+        self._log = folder / "redis.log"
+        self.start()
+
+    def start(self) -> None:
+        self._process = Process(self._command, {}, self._log)
         eventually("Redis answers", self._answers)
+
+    def kill(self) -> None:
+        """As a crash would."""
+        self._process.kill_all()
+
+    def shut_down(self) -> None:
+        """As an operator would."""
+        with self.client(0) as client:
+            client.shutdown()
+        self._process.wait()
+
+    def freeze(self) -> None:
+        """It keeps its connections, takes new ones, and answers nothing."""
+        self._process.send(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._process.send(signal.SIGCONT)
 
     def url(self, database: int) -> str:
         return f"redis://:{self.password}@127.0.0.1:{self.port}/{database}"
@@ -113,6 +147,8 @@ class RedisWithPassword:
         self._process.kill_all()
 
     def _answers(self) -> bool:
+        if not self._process.alive:
+            pytest.fail("redis-server ended at its start")
         try:
             with self.client(0) as client:
                 return bool(client.ping())
@@ -173,7 +209,7 @@ class Fleet:
 
     def worker(self, name: str, queues: str, slots: int) -> Process:
         options = ["-Q", queues, "-c", str(slots), "-n", f"{name}@fleet", "-l", "info"]
-        return self.celery(name, "worker", *options, "--without-mingle", "--without-gossip")
+        return self.celery(name, "worker", *options)
 
     def build_worker(self, *, slots: int = 2) -> Process:
         return self.worker("build", "builds,builds.bulk", slots)
@@ -189,6 +225,10 @@ class Fleet:
         build.wait_for("ready.")
         control.wait_for("ready.")
         return build
+
+    def ended(self) -> list[str]:
+        """The end of what each process has said that runs no more."""
+        return [process.output[-2000:] for process in self._processes if not process.alive]
 
     def outputs(self) -> str:
         """Everything that all processes have said."""
