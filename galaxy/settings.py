@@ -50,7 +50,8 @@ class Settings(BaseSettings):
     build_timeout_s: float = 3600.0
     """Deadline of one attempt, all steps together."""
     build_network: str = "bridge"
-    """The engine's network that build containers are attached to."""
+    """The engine's network that build containers are attached to: one that deploy/build-network made. On the default,
+    which every engine has, they reach everything."""
     build_memory_bytes: int = Field(default=4 * 1024**3, ge=0)
     """Memory of a build container, swap included; 0 for no limit. Package managers are hungry."""
     build_cpus: float = Field(default=2.0, ge=0)

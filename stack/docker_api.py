@@ -92,6 +92,32 @@ class Engine:
         # an engine that has just made its bridge tells the subnet only; it took the first address for itself
         return str(next(ipaddress.ip_network(configs[0]["Subnet"]).hosts()))
 
+    def ensure_network(self, name: str, *, mtu: int | None) -> None:
+        """Have a bridge network whose containers don't reach each other. Its bridge has the same name."""
+        try:
+            self.call("GET", f"/networks/{name}")
+        except Refused as refused:
+            if refused.status != http.client.NOT_FOUND:
+                raise
+        else:
+            return
+        options = {
+            "com.docker.network.bridge.name": name,
+            "com.docker.network.bridge.enable_icc": "false",
+        }
+        if mtu:  # a bridge does not learn the uplink's by itself
+            options["com.docker.network.driver.mtu"] = str(mtu)
+        wanted = {"Name": name, "CheckDuplicate": True, "Driver": "bridge", "Options": options}
+        self.call("POST", "/networks/create", wanted)
+
+    def remove_network(self, name: str) -> None:
+        """Remove a network, unless it is gone."""
+        try:
+            self.call("DELETE", f"/networks/{name}")
+        except Refused as refused:
+            if refused.status != http.client.NOT_FOUND:
+                raise
+
     def build(self, context: bytes, tag: str) -> None:
         """Build the Dockerfile in a tar archive."""
         query = urllib.parse.urlencode({"t": tag, "rm": 1, "forcerm": 1})

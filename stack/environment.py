@@ -30,6 +30,7 @@ def variables(checkout: Checkout, choices: Choices, docker_host: str) -> dict[st
         "GALAXY_LOGS_URL": f"{redis}/2",
         "GALAXY_REGISTRY": f"{LOOPBACK}:{choices.port('apps')}",
         "GALAXY_DOCKER_HUB_MIRROR": f"http://{LOOPBACK}:{choices.port('mirror')}",
+        "GALAXY_BUILD_NETWORK": choices.name,
         # people watch this stack: a failed attempt is not worth a long wait
         "GALAXY_RETRY_BACKOFF_S": "1",
         "GALAXY_BUNDLES_DIR": str(checkout.bundles),

@@ -9,7 +9,7 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from stack import engine, environment, examples, packages, processes, supervise, venv
+from stack import build_network, engine, environment, examples, packages, processes, supervise, venv
 from stack.checkout import Choices, locked, port_is_free, write_private
 from stack.console import StackError, say
 from stack.docker_api import Engine
@@ -61,6 +61,8 @@ def up(checkout: Checkout) -> Stack:
         _start(stack, lambda: processes.services(checkout, choices))
         environment.write_redis_client(checkout, choices)
         examples.publish_base_image(checkout, choices, docker)
+        _settle_ports(stack, processes.pipeline(checkout, choices))
+        build_network.ensure(checkout, choices, docker)
         _start(stack, lambda: processes.pipeline(checkout, choices))
         write_private(checkout.run / "docker-host", docker.host)
     return stack
@@ -96,7 +98,7 @@ def remembered(checkout: Checkout) -> Stack:
 
 
 def down(checkout: Checkout) -> None:
-    """End what this checkout started, and remove its containers."""
+    """End what this checkout started, and remove its containers and their network."""
     choices = Choices.load(checkout)
     if choices is None:
         say("Nothing is running: this checkout's stack was never started.")
@@ -109,17 +111,18 @@ def down(checkout: Checkout) -> None:
                 say(f"Ended {process.name}.")
         host = checkout.run / "docker-host"
         if host.exists():
-            _remove_containers(Engine(host.read_text()), choices.name)
+            _remove_what_is_ours(Engine(host.read_text()), checkout, choices)
         engine.release(choices.name)
 
 
-def _remove_containers(docker: Engine, name: str) -> None:
+def _remove_what_is_ours(docker: Engine, checkout: Checkout, choices: Choices) -> None:
     if docker.problem():
         return
     for container, its_name in docker.containers(running_only=False).items():
-        if its_name.startswith(f"{name}-"):
+        if its_name.startswith(f"{choices.name}-"):
             docker.remove_container(container)
             say(f"Removed container {its_name}.")
+    build_network.remove(checkout, choices, docker)
 
 
 def reachable_from_containers(docker: Engine) -> str:

@@ -111,7 +111,8 @@ def targets(
 
     for service, addresses in services.items():
         for address in [*addresses, *machine]:
-            if not ipaddress.ip_address(address).is_loopback:  # a container's loopback is its own
+            ip = ipaddress.ip_address(address)
+            if not (ip.is_loopback or ip.is_unspecified):  # inside, these are the container itself
                 add(service.what, address, service.port)
     for address in machine:
         for port in _ENGINE_PORTS:

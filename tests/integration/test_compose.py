@@ -83,6 +83,12 @@ def test_only_build_workers_may_use_the_engine(services: dict[str, Any]) -> None
     assert users == {"build-worker"}
 
 
+def test_build_containers_have_a_network_of_their_own(services: dict[str, Any]) -> None:
+    for name in ("build-worker", "control-worker"):
+        assert services[name]["environment"]["GALAXY_BUILD_NETWORK"] == "galaxy-builds", name
+    assert all("galaxy-builds" not in str(service.get("networks")) for service in services.values())
+
+
 def test_redis_keeps_everything_and_can_not_be_reached_from_outside(services: dict[str, Any]) -> None:
     redis = services["redis"]
     told = redis["command"][-1].split("\n")

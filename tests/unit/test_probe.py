@@ -47,7 +47,7 @@ def test_a_service_is_tried_at_its_own_addresses_and_on_the_engines_machine() ->
 
 
 def test_a_service_on_a_workers_loopback_is_tried_on_the_machine_only() -> None:
-    addresses = {address for address, port in tried((STORE, ("127.0.0.1", "::1"))) if port == 6379}
+    addresses = {address for address, port in tried((STORE, ("127.0.0.1", "::1", "0.0.0.0"))) if port == 6379}
     assert addresses == set(MACHINE)
 
 
