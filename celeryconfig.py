@@ -68,5 +68,5 @@ worker_hijack_root_logger = False  # workers.signals configures logging
 task_track_started = True
 
 beat_schedule = schedule(_settings)
-beat_scheduler = "celery.beat:Scheduler"  # intervals need no memory of the last run, so no file is written
+beat_scheduler = "beat.scheduler:LeadingScheduler"
 timezone = "UTC"

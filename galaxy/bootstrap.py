@@ -14,6 +14,7 @@ from galaxy.adapters.addresses import addresses_of, own_addresses
 from galaxy.adapters.docker_engine import DockerEngine
 from galaxy.adapters.isolation import Isolation
 from galaxy.adapters.keys import Keys
+from galaxy.adapters.leadership import Leadership
 from galaxy.adapters.log_stream import LogStream
 from galaxy.adapters.queue import TaskQueue
 from galaxy.adapters.redis_probe import quick_redis
@@ -166,6 +167,12 @@ class Pipeline:
     def reconciler(self) -> Reconciler:
         """Whatever waits or was lost."""
         return Reconciler(self.store, self.queue, self.announcer)
+
+    @cached_property
+    def leadership(self) -> Leadership:
+        """Beat's claim to lead; with a client that gives up soon, because it asks again soon."""
+        redis = quick_redis(self.settings.store_url.get_secret_value(), timeout_s=_REDIS_TIMEOUT_S)
+        return Leadership(redis, self.keys, lock_s=self.settings.beat_lock_s)
 
     @cached_property
     def doctor(self) -> Doctor:

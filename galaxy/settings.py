@@ -70,6 +70,8 @@ class Settings(BaseSettings):
     """How long a worker may be silent before its attempt counts as lost. Renewed every third of it, or every 2 s."""
     reconcile_period_s: float = 5.0
     """How often beat looks for versions that wait or whose lease ran out."""
+    beat_lock_s: float = Field(default=15.0, ge=1)
+    """How long the leading beat may be silent before another one leads. It gives a sign of life every third of it."""
     reap_period_s: float = 20.0
     """How often a build worker looks for what dead attempts left on its engine."""
     requeue_after_s: float = 20.0

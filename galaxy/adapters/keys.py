@@ -61,6 +61,10 @@ class Keys:
         """Hash. When (ms) each periodic piece of work was last done, by its name in `galaxy/domain/ticks.py`."""
         return f"{self._prefix}:ticks"
 
+    def leader(self) -> str:
+        """String. Which beat leads. Lives for `beat_lock_s` after its last sign of life."""
+        return f"{self._prefix}:leader"
+
     def activity(self, app: str) -> str:
         """Stream: what happened to the app; the newest thousand entries or so."""
         return f"{self._prefix}:activity:{app}"
