@@ -16,7 +16,15 @@ from galaxy.settings import Settings
 
 _settings = Settings()
 
-include = ("tasks.build", "tasks.deploy", "tasks.reconcile", "tasks.roll_out")
+include = (
+    "tasks.build",
+    "tasks.deploy",
+    "tasks.fan_out",
+    "tasks.new_version",
+    "tasks.poll_base_images",
+    "tasks.reconcile",
+    "tasks.roll_out",
+)
 
 broker_url = _settings.broker_url.get_secret_value()
 result_backend = broker_url
@@ -44,6 +52,9 @@ task_routes = {
     "tasks.roll_out": {"queue": ROLLOUTS},
     "tasks.deploy": {"queue": CONTROL},
     "tasks.reconcile": {"queue": CONTROL},
+    "tasks.poll_base_images": {"queue": BASE_IMAGES},
+    "tasks.fan_out": {"queue": BASE_IMAGES},
+    "tasks.new_version": {"queue": BASE_IMAGES},
 }
 
 # The lease makes a second delivery harmless, so nothing is acknowledged before it is done, and with a prefetch

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from galaxy.adapters.queue import CONTROL
+from galaxy.adapters.queue import BASE_IMAGES, CONTROL
 
 if TYPE_CHECKING:
     from galaxy.settings import Settings
@@ -18,5 +18,10 @@ def schedule(settings: Settings) -> dict[str, dict[str, object]]:
             "task": "tasks.reconcile",
             "schedule": period_s,
             "options": {"queue": CONTROL, "expires": period_s},
+        },
+        "poll_base_images": {
+            "task": "tasks.poll_base_images",
+            "schedule": settings.base_image_tick_s,
+            "options": {"queue": BASE_IMAGES, "expires": settings.base_image_tick_s},
         },
     }

@@ -11,6 +11,7 @@ from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
 from galaxy.adapters.addresses import addresses_of, own_addresses
+from galaxy.adapters.base_image_store import BaseImageStore
 from galaxy.adapters.docker_engine import DockerEngine
 from galaxy.adapters.isolation import Isolation
 from galaxy.adapters.keys import Keys
@@ -20,14 +21,20 @@ from galaxy.adapters.queue import TaskQueue
 from galaxy.adapters.redis_probe import quick_redis
 from galaxy.adapters.registry import Registry
 from galaxy.adapters.store import RedisStore
+from galaxy.adapters.update_store import UpdateStore
 from galaxy.domain.app_settings import DeployRules
 from galaxy.domain.image_reference import ImageReference
+from galaxy.domain.updates import Compare, Waves
 from galaxy.services.announcer import Announcer
+from galaxy.services.base_images import BaseImages
 from galaxy.services.build import BuildStage
 from galaxy.services.doctor import REQUEST_S, Doctor
+from galaxy.services.fan_out import FanOut
+from galaxy.services.levels import Levels, Platforms
 from galaxy.services.logbook import Logbook
 from galaxy.services.probe import IsolationProbe
 from galaxy.services.reaper import Reaper
+from galaxy.services.rebuilds import Rebuilds
 from galaxy.services.reconcile import Reconciler
 from galaxy.services.releases import Releases
 from galaxy.services.rollout import Rollout
@@ -55,7 +62,7 @@ class Pipeline:
         """Apps and versions."""
         settings = self.settings
         return RedisStore(
-            _redis(settings.store_url.get_secret_value()),
+            self._store_redis,
             self.keys,
             lease_s=settings.lease_s,
             requeue_after_s=settings.requeue_after_s,
@@ -143,6 +150,37 @@ class Pipeline:
         )
 
     @cached_property
+    def base_images(self) -> BaseImages:
+        """What is watched for updates."""
+        return BaseImages(
+            store=self._base_image_store,
+            updates=self._update_store,
+            ticks=self.store,
+            registry=self.registry,
+            platforms=self._platforms,
+            levels=self._levels,
+            rebuilds=self.rebuilds,
+            settings=self.settings,
+        )
+
+    @cached_property
+    def fan_out(self) -> FanOut:
+        """From a changed base image to its dependents."""
+        settings = self.settings
+        return FanOut(
+            self._update_store,
+            self._levels,
+            self.queue,
+            waves=Waves.parse(settings.update_waves),
+            failure_allowance=settings.update_failure_allowance,
+        )
+
+    @cached_property
+    def rebuilds(self) -> Rebuilds:
+        """Automatic versions."""
+        return Rebuilds(self._update_store, self._base_image_store, self._levels, self.queue, self.announcer)
+
+    @cached_property
     def reaper(self) -> Reaper:
         """What dead attempts left on this worker's engine."""
         return Reaper(self.store, self.engine, name=self.settings.name, registry=self.settings.registry)
@@ -189,6 +227,39 @@ class Pipeline:
         )
         queue = TaskQueue(settings.broker_url.get_secret_value(), timeout_s=REQUEST_S)
         return Doctor(settings, os.environ, store=store, queue=queue, registry=registry)
+
+    @cached_property
+    def _store_redis(self) -> Redis:
+        return _redis(self.settings.store_url.get_secret_value())
+
+    @cached_property
+    def _base_image_store(self) -> BaseImageStore:
+        settings = self.settings
+        return BaseImageStore(
+            self._store_redis,
+            self.keys,
+            # a HEAD and a GET, each as long as it may take, behind others that are as slow
+            lease_s=6 * settings.registry_timeout_s,
+            requests_per_s=settings.registry_requests_per_s,
+        )
+
+    @cached_property
+    def _update_store(self) -> UpdateStore:
+        settings = self.settings
+        return UpdateStore(
+            self._store_redis,
+            self.keys,
+            in_flight=settings.bulk_builds_in_flight,
+            requeue_after_s=settings.requeue_after_s,
+        )
+
+    @cached_property
+    def _platforms(self) -> Platforms:
+        return Platforms(self._base_image_store, self.registry, self.settings.build_platform)
+
+    @cached_property
+    def _levels(self) -> Levels:
+        return Levels(self._base_image_store, self._platforms, Compare(self.settings.base_image_compare))
 
 
 @cache

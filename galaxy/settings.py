@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
@@ -80,6 +80,26 @@ class Settings(BaseSettings):
     # Operators
     flower_url: str = "http://127.0.0.1:5555"
     """Where Flower listens. Used to test that build containers don't reach it."""
+
+    # Base image updates
+    base_image_poll_s: float = Field(default=300.0, gt=0)
+    """How often a base image's registry is asked whether it changed; up to twelve times less often if it never does."""
+    base_image_tick_s: float = Field(default=2.0, gt=0)
+    """How often beat looks for base images whose check is due."""
+    base_image_poll_threads: int = Field(default=16, ge=1, le=128)
+    """How many registries' answers one poller waits for at a time."""
+    registry_requests_per_s: float = Field(default=20.0, gt=0)
+    """Most checks a second that one registry gets from all pollers together: Docker Hub limits requests by address."""
+    base_image_compare: Literal["platform", "tag"] = "platform"
+    """What counts as a change: `platform`, what the tag holds for `build_platform`; or `tag`, whatever it points to."""
+    build_platform: str = Field(default="linux/amd64", pattern=r"^[a-z0-9]+/[a-z0-9]+(/v\d+)?$")
+    """What the build workers' engines run: `os/architecture`, with `/variant` where there is one."""
+    bulk_builds_in_flight: int = Field(default=8, ge=1)
+    """How many automatic versions are enqueued or built at a time: about as many as the fleet has build slots."""
+    update_waves: str = Field(default="1,10%,100%", pattern=r"^[1-9]\d{0,8}%?(,[1-9]\d{0,8}%?)*$")
+    """How many apps, or which share of them, have a new version after each wave of an update."""
+    update_failure_allowance: float = Field(default=0.02, ge=0, le=1)
+    """Share of a wave's builds that may fail, besides those whose previous build had failed too, before it pauses."""
 
     # Logs
     log_retention_s: int = 7 * 24 * 3600

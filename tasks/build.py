@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from galaxy.bootstrap import pipeline
 from galaxy.domain.errors import BuildFailed
 from galaxy.domain.models import MAX_ATTEMPTS, VersionRef
+from tasks.going_on import rebuilds_go_on
 from workers import app
 from workers.task import RetriedTask, only_our_words
 
@@ -30,6 +31,6 @@ def build(self: RetriedTask, app: str, version: int) -> str:
     def show(attempt: Attempt, step: Step) -> None:
         self.show(f"{app} version {version}, attempt {attempt.number} of {MAX_ATTEMPTS}: {step}")
 
-    with only_our_words():
+    with only_our_words(), rebuilds_go_on():
         outcome = pipeline().build_stage.run(VersionRef(app, version), on_step=show)
     return f"{outcome.sentence} (its log: galaxy logs {app} --version {version})"

@@ -12,6 +12,7 @@ from workers.task import only_our_words
 # no events: thousands of ticks a day would push the builds out of Flower's memory
 @app.task(name="tasks.reconcile", base=Task, ignore_result=True, send_events=False)
 def reconcile() -> str:
-    """Ends lost attempts and enqueues again what waits unclaimed; beat sends it every few seconds."""
+    """Ends lost attempts, enqueues again what waits unclaimed, admits rebuilds; beat sends it every few seconds."""
     with only_our_words():
+        pipeline().rebuilds.keep_going()
         return f"Looked at {pipeline().reconciler.run()} due versions."

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 logger = structlog.get_logger(__name__)
 
 _HIDDEN: Final = "(hidden)"
+#: The arguments of `tasks.new_version` besides those of `tasks.fan_out`; no deploy has them.
+_OF_NEW_VERSION: Final = frozenset({"app", "source", "seen"})
 
 #: Celery makes an event that it does not know a state of that name, in capitals. This one leaves a running task
 #: in the state STARTED, where Flower's filters and its Terminate button look for it; a second `task-started` would
@@ -62,7 +64,7 @@ class RetriedTask(Task):  # type: ignore[type-arg] # Celery's Task is generic in
 
 
 class PrivateRequest(Request):
-    """A request that shows nothing but `app` and `version`: in events, so in Flower, and by remote control.
+    """A request that shows nothing but names and numbers: in events, so in Flower, and by remote control.
 
     A caller that knows nothing of us (a bare `send_task`) sends a representation of settings and bundle URL
     along; it is dropped here.
@@ -80,13 +82,16 @@ class PrivateRequest(Request):
 
 
 def ids_in(kwargs: object) -> dict[str, str | int]:
-    """The arguments of a task if they are `app` and `version`, else nothing.
+    """What names the work of a task, if its arguments are those of one that has no others, else nothing.
 
     In a deploy nothing has been checked yet: what it calls an app may be a bundle URL.
     """
     match kwargs:
         case {"app": str(app), "version": int(version), **others} if not others:
             return {"app": app, "version": version}
+        case {"image": str(image), "update": int(update), **others} if others.keys() <= _OF_NEW_VERSION:
+            ids: dict[str, str | int] = {"image": image, "update": update}
+            return {"app": str(others["app"]), **ids} if "app" in others else ids
     return {}
 
 

@@ -99,6 +99,10 @@ class Keys:
         """Sorted set of the base images that apps depend on, scored by the time (ms) of the next check."""
         return f"{self._prefix}:base-images"
 
+    def polling(self) -> str:
+        """String. Whoever polls base images now; lives as long as that takes."""
+        return f"{self._prefix}:polling"
+
     def base_image(self, image: str) -> str:
         """Hash. What the registry said about a base image, and when. Lives as long as an app depends on it."""
         return f"{self._prefix}:base-image:{image}"

@@ -1,9 +1,9 @@
-"""Hints to the fleet. Messages carry the app's name and the version's number, and nothing else."""
+"""Hints to the fleet. Messages carry names and numbers, and never what an app was deployed with."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from celery import Celery
 from kombu.exceptions import OperationalError
@@ -13,7 +13,7 @@ from galaxy.domain.errors import QueueError
 from galaxy.domain.health.fleet import WorkerFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from galaxy.domain.models import VersionRef
 
@@ -45,6 +45,22 @@ TRANSPORT_OPTIONS: Final = {
 }
 
 _RETRY: Final = {"max_retries": 3, "interval_start": 0.1, "interval_step": 0.5, "interval_max": 1}
+
+
+class NewVersionCall(NamedTuple):
+    """The arguments of `tasks.new_version`. Without `seen`, the app has yet to be decided about.
+
+    Attributes:
+        image: The base image.
+        update: The update's number.
+        source: The version whose code is rebuilt; 0 when that is not decided.
+    """
+
+    app: str
+    image: str
+    update: int
+    source: int = 0
+    seen: str = ""
 
 
 class TaskQueue:
@@ -96,6 +112,30 @@ class TaskQueue:
         with self._celery.connection_for_write() as connection:
             connection.ensure_connection(max_retries=0, timeout=3)
             yield connection
+
+    def fan_out(self, image: str, update: int) -> None:
+        """An update of a base image goes on."""
+        with _translated():
+            self._celery.send_task(
+                "tasks.fan_out",
+                kwargs={"image": image, "update": update},
+                queue=BASE_IMAGES,
+                ignore_result=True,
+                retry_policy=_RETRY,
+            )
+
+    def new_versions(self, calls: Sequence[NewVersionCall]) -> None:
+        """Apps need an automatic version each. One connection carries all the messages."""
+        with _translated(), self._celery.producer_pool.acquire(block=True) as producer:
+            for call in calls:
+                self._celery.send_task(
+                    "tasks.new_version",
+                    kwargs=call._asdict(),
+                    queue=BASE_IMAGES,
+                    producer=producer,
+                    ignore_result=True,
+                    retry_policy=_RETRY,
+                )
 
     def _send(self, task: str, ref: VersionRef, queue: str, retries: int) -> None:
         arguments = {"app": ref.app, "version": ref.number}

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 #: What each event of the store means; the keys are `deployed` and the states that the store notes.
 _SENTENCES: Final = {
     "deployed": "{by} deployed version {version}",
+    "rebuild": "version {version} was made by a {by}",
     "built": "version {version} was built",
     "retrying": "an attempt to build version {version} failed",
     "build_failed": "version {version} could not be built",

@@ -25,7 +25,7 @@ class Announcement(Frozen):
 
     Attributes:
         id: `MILLISECONDS-COUNTER`; rises with each announcement of the app.
-        event: The state it moved to; or `deployed`, or `handed_back`.
+        event: The state it moved to; or `deployed`, `rebuild` or `handed_back`.
         detail: Why, as a sentence.
         attempt: The version's newest attempt then.
         by: Who deployed the version.
@@ -73,6 +73,8 @@ class Announcement(Frozen):
                 yield f"{self.by} deployed version {n} on base image {self.base_image}.", False
                 if self.warnings:
                     yield self.warnings, False
+            case "rebuild":
+                yield f"{self.detail} Version {n} builds the app on it again.", False
             case "built":
                 yield f"Version {n} is built: {self.image}, digest {self.image_digest}.", False
             case "retrying":

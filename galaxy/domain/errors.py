@@ -42,7 +42,7 @@ class IdempotencyConflict(UserError):
 
 
 class NotFound(UserError):
-    """The app or version that was asked for does not exist."""
+    """The app, version or base image that was asked for does not exist."""
 
 
 class BaseImageNotFound(UserError):

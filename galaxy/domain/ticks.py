@@ -8,6 +8,8 @@ BEAT: Final = "beat"
 """The beat that leads."""
 RECONCILE: Final = "reconcile"
 """The reconciler."""
+POLL: Final = "poll"
+"""The poller of base images."""
 _REAPER: Final = "reaper "
 
 

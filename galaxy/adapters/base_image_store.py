@@ -1,0 +1,362 @@
+"""Base images in the store: what their registries said, when they are asked again, and who depends on them."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+from redis.exceptions import LockError, RedisError
+
+from galaxy.adapters.redis_scripts import RedisScripts, translated
+from galaxy.domain.base_images import BaseImage
+from galaxy.domain.errors import NotFound
+from galaxy.domain.image_reference import ImageReference
+from galaxy.domain.states import VersionState
+from galaxy.domain.updates import AppLevel, Updates, VersionLevel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from redis import Redis
+
+    from galaxy.adapters.keys import Keys
+
+#: Strings of an app and of a version in replies; see `level.lua`.
+_LEVEL, _VERSION_LEVEL = 19, 8
+_ALL = "*"
+
+
+class Check(NamedTuple):
+    """The right to ask a registry about a base image now, and what is known of it."""
+
+    image: str
+    token: str
+    digest: str | None
+    platform_digest: str | None
+    content: str | None
+    unchanged: int
+    errors: int
+
+
+class Found(NamedTuple):
+    """What a check found; see `Wanted`. `requests`: how many it took."""
+
+    digest: str
+    platform_digest: str | None
+    content: str
+    requests: int
+
+
+class Later(NamedTuple):
+    """A base image can't be checked now: it is being checked, or its registry's budget is used up."""
+
+    wait_s: float
+
+
+class LatePage(NamedTuple):
+    """Apps to decide about again, with the scores that say whether something has happened to them since."""
+
+    levels: tuple[AppLevel, ...]
+    scores: dict[str, str]
+
+
+class _Page(NamedTuple):
+    last: str
+    levels: tuple[AppLevel, ...]
+    scores: dict[str, str]
+
+
+class BaseImageStore:
+    """Base images in Redis. The clock is Redis's.
+
+    All methods raise `StoreError` when Redis can't be reached.
+
+    Args:
+        redis: Client with `decode_responses=True`; the store's.
+        lease_s: How long a check is one poller's alone; longer than a check can take.
+        requests_per_s: Budget of requests of each registry, shared by all workers; a burst is five seconds' worth.
+    """
+
+    def __init__(self, redis: Redis, keys: Keys, *, lease_s: float, requests_per_s: float) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._lease_ms = int(lease_s * 1000)
+        self._requests_per_s = requests_per_s
+        self._scripts = RedisScripts(redis)
+
+    # -- checks
+
+    @contextmanager
+    def only_poller(self, lease_s: float) -> Iterator[Callable[[], bool]]:
+        """Keeps other pollers away: those that hang would take all the slots of control workers.
+
+        Yields a function that renews this, and returns False when somebody else polls.
+        """
+        lock = self._redis.lock(self._keys.polling(), timeout=lease_s, blocking=False, thread_local=False)
+
+        def keep() -> bool:
+            with translated():
+                try:
+                    return bool(lock.reacquire() if lock.local.token else lock.acquire())
+                except LockError:
+                    return False
+
+        try:
+            yield keep
+        finally:
+            if lock.local.token:
+                with suppress(RedisError):  # it ends by itself
+                    lock.release()
+
+    def take_checks(self, limit: int) -> tuple[Check, ...]:
+        """Takes up to `limit` base images whose check is due; each is nobody else's until the lease runs out."""
+        return tuple(_check(row) for row in self._take(limit, ""))
+
+    def take_check(self, image: str) -> Check | Later:
+        """Takes one base image, due or not.
+
+        Raises:
+            NotFound: No app depends on it.
+        """
+        rows = self._take(1, image)
+        if not rows:
+            raise NotFound(
+                f"No app depends on {familiar(image)}.",
+                "Those that apps depend on are checked, and no others.",
+            )
+        return _check(rows[0]) if rows[0][1] else Later(int(rows[0][2]) / 1000)
+
+    def record_found(self, check: Check, found: Found, *, next_check_in_s: float) -> bool:
+        """Records a check that succeeded; with a changed content, also the update. Returns whether that began."""
+        return self._record(check, next_check_in_s, found=found) == "changed"
+
+    def record_failed(
+        self, check: Check, error: str, *, next_check_in_s: float, pause_s: float = 0.0
+    ) -> None:
+        """Records a check that failed: what was known stays. A pause is for all images of the registry."""
+        self._record(check, next_check_in_s, error=error, pause_s=pause_s)
+
+    # -- platforms
+
+    def platform_digest(self, digest: str) -> str | None:
+        """Digest of the manifest for the platform that is built on, in what has this digest; None if unknown."""
+        with translated():
+            return cast("str | None", self._redis.hget(self._keys.platforms(), digest))
+
+    def record_platform_digest(self, digest: str, platform_digest: str) -> None:
+        """Remembers what never changes."""
+        with translated():
+            self._redis.hset(self._keys.platforms(), digest, platform_digest)
+
+    # -- reading
+
+    def base_images(self) -> list[BaseImage]:
+        """All base images that apps depend on, by name."""
+        with translated():
+            due = cast(
+                "list[tuple[str, float]]",
+                self._redis.zrange(self._keys.base_images(), 0, -1, withscores=True),
+            )
+            pipeline = self._redis.pipeline(transaction=False)
+            for image, _ in due:
+                pipeline.hgetall(self._keys.base_image(image))
+                pipeline.zcard(self._keys.dependents(image))
+                pipeline.hmget(self._keys.update(image), ["state", "reason"])
+            replies = iter(pipeline.execute())
+        found = [
+            _base_image(image, due_ms, *group)
+            for (image, due_ms), group in zip(due, zip(*(replies,) * 3, strict=True), strict=True)
+        ]
+        return sorted((image for image in found if image.dependents), key=lambda image: image.reference)
+
+    def base_image(self, image: str) -> BaseImage:
+        """One base image.
+
+        Raises:
+            NotFound: No app depends on it.
+        """
+        for found in self.base_images():
+            if found.reference == image:
+                return found
+        raise NotFound(
+            f"No app depends on {familiar(image)}.", "Those that apps depend on are checked, and no others."
+        )
+
+    def dependents(
+        self, image: str, content: str, *, after: str, limit: int
+    ) -> tuple[str, tuple[AppLevel, ...]]:
+        """A page of the apps that depend on a base image, and where they stand.
+
+        Args:
+            image: Canonical reference.
+            content: See `Wanted`.
+            after: The last app of the page before; empty for the first page.
+            limit: At most so many.
+
+        Returns:
+            The last app of this page, empty when there was none left; and the levels.
+        """
+        page = self._read("after", limit, self._keys.dependents(image), content, after)
+        return page.last, page.levels
+
+    def late(self, image: str, content: str, *, limit: int) -> LatePage:
+        """Some apps that have to be decided about again."""
+        page = self._read("first", limit, self._keys.late(image), content, "")
+        return LatePage(page.levels, page.scores)
+
+    # -- what apps want
+
+    def set_updates(self, app: str, updates: Updates) -> str | None:
+        """Turns an app's updates on or off, or pins it; returns the digest that it is pinned to.
+
+        Raises:
+            NotFound: The app was never deployed; or is to be pinned and no version is active that was built on a tag.
+        """
+        reply, digest = self._scripts.run(
+            "set_updates",
+            [self._keys.app(app), self._keys.updates()],
+            [app, updates, self._keys.all_versions(), self._keys.late("")],
+        )
+        if reply == "missing":
+            raise NotFound(f"There is no app {app}.", "`galaxy apps` lists all.")
+        if reply == "nothing active":
+            raise NotFound(
+                f"{app} can't be pinned: it has no active version that was built on a base image's tag.",
+                "Deploy it first.",
+            )
+        return digest or None
+
+    # -- apps that were deployed before their base images were indexed
+
+    def index_some(self, limit: int) -> bool:
+        """Indexes the base images of the next apps that were deployed before this was done; False: no app is left."""
+        keys = self._keys
+        with translated():
+            after = cast("str | None", self._redis.get(keys.indexed())) or ""
+            if after == _ALL:
+                return False
+            apps = cast(
+                "list[str]",
+                self._redis.zrangebylex(keys.apps(), f"({after}" if after else "-", "+", start=0, num=limit),
+            )
+            for app in apps:
+                self._index(app)
+            self._redis.set(keys.indexed(), apps[-1] if apps else _ALL)
+        return bool(apps)
+
+    # -- inside
+
+    def _index(self, app: str) -> None:
+        keys = self._keys
+        numbers = cast("list[str | None]", self._redis.hmget(keys.app(app), ["last", "active"]))
+        arguments = [app, keys.versions(app), keys.dependents("")]
+        for number in filter(None, numbers):
+            name = cast("str | None", self._redis.hget(keys.version(app, int(number)), "base_image"))
+            if name:
+                reference = ImageReference.parse(name)
+                arguments += [number, "" if reference.pinned else reference.canonical]
+        self._scripts.run("index_app", [keys.app(app), keys.base_images()], arguments)
+
+    def _take(self, limit: int, only: str) -> list[list[str]]:
+        keys = self._keys
+        prefixes = (keys.dependents, keys.base_image, keys.budget, keys.update, keys.handed_out, keys.late)
+        rate = self._requests_per_s
+        rows: list[list[str]] = self._scripts.run(
+            "take_checks",
+            [keys.base_images(), keys.updates()],
+            [limit, self._lease_ms, rate, max(1, rate * 5), only, *(prefix("") for prefix in prefixes)],
+        )
+        return rows
+
+    def _record(
+        self,
+        check: Check,
+        next_check_in_s: float,
+        *,
+        found: Found | None = None,
+        error: str = "",
+        pause_s: float = 0.0,
+    ) -> str:
+        keys, image = self._keys, check.image
+        host = image.partition("/")[0]
+        arguments: list[str | int] = [
+            image, check.token, int(next_check_in_s * 1000), error, int(pause_s * 1000),
+        ]  # fmt: skip
+        details: list[str | int] = (
+            [found.digest, found.platform_digest or "", found.content, found.requests - 1] if found else []
+        )
+        reply: str = self._scripts.run(
+            "record_check",
+            [
+                keys.base_images(), keys.base_image(image), keys.update(image), keys.updates(),
+                keys.handed_out(image), keys.late(image), keys.dependents(image), keys.platforms(),
+                keys.budget(host),
+            ],
+            [*arguments, *(details or ["", "", "", 0])],
+        )  # fmt: skip
+        return reply
+
+    def _read(self, way: str, limit: int, apps: str, content: str, after: str) -> _Page:
+        keys = self._keys
+        last, scores, levels = self._scripts.run(
+            "read_levels",
+            [keys.platforms(), apps],
+            [content, way, limit, after, keys.app(""), keys.all_versions(), keys.made("")],
+        )
+        return _Page(last, read_levels(levels), dict(zip(scores[::2], scores[1::2], strict=True)))
+
+
+def familiar(image: str) -> str:
+    """A canonical reference as people write it."""
+    return str(ImageReference.parse(image))
+
+
+def read_levels(flat: Sequence[str]) -> tuple[AppLevel, ...]:
+    """What `level.lua` wrote."""
+    return tuple(_level(group) for group in zip(*(iter(flat),) * _LEVEL, strict=True))
+
+
+def _level(group: Sequence[str]) -> AppLevel:
+    app, updates, seen, *rest = group
+    newest = _version_level(rest[:_VERSION_LEVEL])
+    active: VersionLevel | None = None
+    if rest[_VERSION_LEVEL]:
+        active = newest if rest[_VERSION_LEVEL] == rest[0] else _version_level(rest[_VERSION_LEVEL:])
+    return AppLevel(app, Updates(updates), newest, active, seen)
+
+
+def _version_level(group: Iterable[str]) -> VersionLevel:
+    number, state, automatic, image, digest, platform, made, made_state = group
+    return VersionLevel(
+        number=int(number),
+        state=VersionState(state),
+        automatic=automatic == "1",
+        base_image=image,
+        base_digest=digest or None,
+        platform_digest=platform or None,
+        made=int(made) if made else None,
+        made_state=VersionState(made_state) if made_state else None,
+    )
+
+
+def _check(row: Sequence[str]) -> Check:
+    image, token, digest, platform, content, unchanged, errors = row
+    return Check(image, token, digest or None, platform or None, content or None, int(unchanged), int(errors))
+
+
+def _base_image(
+    image: str, due_ms: float, record: dict[str, str], dependents: int, update: list[str | None]
+) -> BaseImage:
+    known = {name: record.get(name) for name in ("digest", "platform_digest", "error")}
+    return BaseImage(
+        reference=image,
+        dependents=dependents,
+        next_check_ms=int(due_ms),
+        checked_at_ms=int(record["checked_at"]) if "checked_at" in record else None,
+        changed_at_ms=int(record["changed_at"]) if "changed_at" in record else None,
+        unchanged=int(record.get("unchanged", 0)),
+        errors=int(record.get("errors", 0)),
+        update=update[0],
+        update_reason=update[1],
+        **known,
+    )

@@ -1,0 +1,74 @@
+"""A base image as the pipeline knows it, and how often its registry is asked about it."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Final
+
+from galaxy.domain.models import Frozen
+from galaxy.domain.updates import Updates, UpdateState, Verdict
+
+#: An image that never changes, or whose registry fails, is checked this many times less often at most.
+SLOWEST: Final = 12
+#: So many checks without a change make the interval longer by its own length once.
+PATIENCE: Final = 24
+#: Up to so much of the interval is added or taken away, always the same for an image: they don't all come at once.
+_JITTER: Final = 0.1
+
+
+class BaseImage(Frozen):
+    """A base image that apps depend on.
+
+    Attributes:
+        reference: Canonical: `docker.io/meteor/galaxy-app:latest`.
+        digest: What the tag pointed to when it was last looked up with success.
+        platform_digest: Digest of the manifest in it for the platform that is built on.
+        unchanged: Checks since it changed last.
+        error: Why the last check failed; None when it succeeded.
+        errors: Failed checks in a row.
+    """
+
+    reference: str
+    dependents: int
+    digest: str | None = None
+    platform_digest: str | None = None
+    checked_at_ms: int | None = None
+    changed_at_ms: int | None = None
+    next_check_ms: int
+    unchanged: int = 0
+    error: str | None = None
+    errors: int = 0
+    update: UpdateState | None = None
+    update_reason: str | None = None
+
+
+class Dependent(Frozen):
+    """An app that depends on a base image, and what the image's state now means for it."""
+
+    app: str
+    verdict: Verdict
+    source: int | None
+    newest: int
+    active: int | None
+    updates: Updates
+
+
+def next_check_in_s(
+    reference: str, interval_s: float, *, unchanged: int, errors: int, pause_s: float = 0.0
+) -> float:
+    """When an image has to be checked again.
+
+    Args:
+        reference: Canonical.
+        interval_s: The operator's choice.
+        unchanged: Checks in a row that found no change.
+        errors: Failed checks in a row, this one included.
+        pause_s: What the registry asked for.
+    """
+    slower = 2 ** min(errors - 1, 4) if errors else 1 + unchanged // PATIENCE
+    return max(interval_s * min(slower, SLOWEST), pause_s) * (1 + _JITTER * _offset(reference))
+
+
+def _offset(reference: str) -> float:
+    """From -1 to 1, always the same for a reference."""
+    return int.from_bytes(sha256(reference.encode()).digest()[:4]) / 2**31 - 1

@@ -1,0 +1,230 @@
+"""Watches base images: asks their registries, once for all apps, and has dependents rebuilt when one changed."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from galaxy.adapters.base_image_store import Check, Found, familiar
+from galaxy.domain.base_images import Dependent, next_check_in_s
+from galaxy.domain.errors import (
+    BaseImageNotFound,
+    GalaxyError,
+    NotFound,
+    QueueError,
+    RegistryThrottled,
+    StoreError,
+)
+from galaxy.domain.image_reference import ImageReference
+from galaxy.domain.ticks import POLL
+from galaxy.domain.updates import Compare, Updates, UpdateState, Wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from galaxy.adapters.base_image_store import BaseImageStore
+    from galaxy.adapters.registry import Registry
+    from galaxy.adapters.store import RedisStore
+    from galaxy.adapters.update_store import UpdateStore
+    from galaxy.domain.base_images import BaseImage
+    from galaxy.domain.updates import Update
+    from galaxy.services.levels import Levels, Platforms
+    from galaxy.services.rebuilds import Rebuilds
+    from galaxy.settings import Settings
+
+logger = structlog.get_logger(__name__)
+
+#: A poller that is killed keeps the others away for so long.
+_POLLING_S: Final = 30.0
+_PAGE: Final = 50
+#: How long a person's check waits for its turn: so many pauses of so many seconds.
+_PATIENCE, _PAUSE_S = 20, 1.0
+
+
+class BaseImages:
+    """The base images that apps depend on."""
+
+    def __init__(  # noqa: PLR0913 - what it watches, what it asks, and what follows
+        self,
+        *,
+        store: BaseImageStore,
+        updates: UpdateStore,
+        ticks: RedisStore,
+        registry: Registry,
+        platforms: Platforms,
+        levels: Levels,
+        rebuilds: Rebuilds,
+        settings: Settings,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._store = store
+        self._updates = updates
+        self._ticks = ticks
+        self._registry = registry
+        self._platforms = platforms
+        self._levels = levels
+        self._rebuilds = rebuilds
+        self._settings = settings
+        self._compare = Compare(settings.base_image_compare)
+        self._sleep = sleep
+
+    def poll(self) -> int:
+        """Checks every base image that is due, unless another worker is doing so; returns how many it checked."""
+        checked = 0
+        threads = self._settings.base_image_poll_threads
+        with self._store.only_poller(_POLLING_S) as keep, ThreadPoolExecutor(threads) as pool:
+            while keep() and (checks := self._store.take_checks(2 * threads)):
+                checked += len([*pool.map(self._check, checks)])
+        self._ticks.record_tick(POLL)
+        return checked
+
+    def check(self, reference: str) -> BaseImage:
+        """Checks one base image now, due or not, with the same budget; its `error` says why that failed.
+
+        Raises:
+            InvalidInput: It is no image reference.
+            NotFound: No app depends on it.
+            RegistryThrottled: The registry's budget is used up for longer than a person waits.
+        """
+        image = ImageReference.parse(reference).canonical
+        for _ in range(_PATIENCE):
+            check = self._store.take_check(image)
+            if isinstance(check, Check):
+                self._check(check)
+                return self._store.base_image(image)
+            self._sleep(min(check.wait_s, _PAUSE_S))
+        raise RegistryThrottled(
+            f"{familiar(image)} can't be checked now: it is being checked, or its registry wants a pause.",
+            "It will be checked by itself.",
+        )
+
+    def list(self) -> list[BaseImage]:
+        """All base images that apps depend on, by name."""
+        return self._store.base_images()
+
+    def dependents(self, reference: str) -> Iterator[Dependent]:
+        """What the base image's state means for each app that depends on it, by name, before anything is done.
+
+        Raises:
+            InvalidInput: It is no image reference.
+            NotFound: No app depends on it, or it has not been checked with success yet.
+            RegistryError: It can't be found out what an app's base image held.
+        """
+        found = self._store.base_image(ImageReference.parse(reference).canonical)
+        if found.digest is None:
+            raise NotFound(
+                f"Nothing is known of {familiar(found.reference)} yet: it has not been checked with success.",
+                "Check it now, and ask again.",
+            )
+        wanted = Wanted(found.reference, found.digest, self._content(found.digest, found.platform_digest))
+        after = ""
+        while True:
+            after, levels = self._levels.dependents(wanted, after=after, limit=_PAGE)
+            for level in levels:
+                decision = self._levels.decide(level, wanted)
+                yield Dependent(
+                    app=level.app,
+                    verdict=decision.verdict,
+                    source=decision.source,
+                    newest=level.newest.number,
+                    active=level.active.number if level.active else None,
+                    updates=level.updates,
+                )
+            if not after:
+                return
+
+    def update(self, reference: str) -> Update | None:
+        """The newest update of a base image: how far it is, and what came of it."""
+        return self._updates.update(ImageReference.parse(reference).canonical)
+
+    def resume(self, reference: str) -> None:
+        """Goes on with the next wave of an update that has paused.
+
+        Raises:
+            InvalidInput: It is no image reference.
+            NotFound: No update of it has paused.
+        """
+        image = ImageReference.parse(reference).canonical
+        update = self._updates.update(image)
+        if update is None or update.state is not UpdateState.PAUSED:
+            raise NotFound(
+                f"No update of {familiar(image)} has paused.",
+                "Look how it stands: it may have gone on, or be done.",
+            )
+        self._updates.advance(update, UpdateState.RUNNING, next_wave=True)
+        logger.info("update.resumed", image=familiar(image), wave=update.wave + 1)
+        self._rebuilds.go_on()
+
+    def set_updates(self, app: str, updates: Updates) -> str | None:
+        """Turns an app's updates on or off, or pins it to the digest that it runs on, which is returned.
+
+        Raises:
+            NotFound: The app was never deployed; or there is nothing to pin it to.
+        """
+        digest = self._store.set_updates(app, updates)
+        if updates is Updates.ON:
+            self._rebuilds.go_on()
+        return digest
+
+    # -- inside
+
+    def _check(self, check: Check) -> None:
+        """Asks the registry, and records what it said. Nothing but an answer is ever an update."""
+        try:
+            found = self._look_up(check)
+        except StoreError:
+            raise
+        except GalaxyError as error:
+            self._failed(
+                check, str(error), error.retry_after_s if isinstance(error, RegistryThrottled) else 0.0
+            )
+        except Exception as error:
+            logger.exception("base_image.unexpected_error", image=familiar(check.image))
+            self._failed(check, f"Unexpected {type(error).__name__}; the worker's log tells more.")
+        else:
+            self._found(check, found)
+
+    def _look_up(self, check: Check) -> Found:
+        """One HEAD; and one GET if the tag has moved and what it holds for our platform is not known yet."""
+        digest = self._registry.resolve(ImageReference.parse(check.image))
+        if self._compare is Compare.TAG:
+            return Found(digest, None, digest, 1)
+        if digest == check.digest and check.platform_digest:
+            return Found(digest, check.platform_digest, check.platform_digest, 1)
+        platform_digest, requests = self._platforms.find(check.image, digest)
+        if platform_digest is None:
+            raise BaseImageNotFound(
+                f"{familiar(check.image)} holds no image for {self._settings.build_platform}.",
+                "Publish one, or set GALAXY_BUILD_PLATFORM to what the build workers' engines are.",
+            )
+        return Found(digest, platform_digest, platform_digest, 1 + requests)
+
+    def _found(self, check: Check, found: Found) -> None:
+        unchanged = check.unchanged + 1 if found.digest == check.digest else 0
+        changed = self._store.record_found(
+            check, found, next_check_in_s=self._next_check_in_s(check, unchanged=unchanged, errors=0)
+        )
+        if changed:
+            logger.info(
+                "base_image.changed", image=familiar(check.image), digest=found.digest, before=check.digest
+            )
+            with suppress(QueueError):  # the reconciler makes up for it
+                self._rebuilds.go_on()
+
+    def _failed(self, check: Check, error: str, pause_s: float = 0.0) -> None:
+        errors = check.errors + 1
+        logger.warning("base_image.not_checked", image=familiar(check.image), error=error, in_a_row=errors)
+        next_check_in_s = self._next_check_in_s(check, unchanged=0, errors=errors, pause_s=pause_s)
+        self._store.record_failed(check, error, next_check_in_s=next_check_in_s, pause_s=pause_s)
+
+    def _next_check_in_s(self, check: Check, *, unchanged: int, errors: int, pause_s: float = 0.0) -> float:
+        interval_s = self._settings.base_image_poll_s
+        return next_check_in_s(check.image, interval_s, unchanged=unchanged, errors=errors, pause_s=pause_s)
+
+    def _content(self, digest: str, platform_digest: str | None) -> str:
+        by_tag = self._compare is Compare.TAG
+        return digest if by_tag else platform_digest or digest

@@ -1,0 +1,126 @@
+"""From a changed base image to the apps that depend on it: page by page, wave by wave."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from galaxy.adapters.base_image_store import familiar
+from galaxy.adapters.queue import NewVersionCall
+from galaxy.adapters.update_store import HandOut
+from galaxy.domain.updates import UpdateState, Verdict, too_many_failed
+from galaxy.services.rebuilds import LOW_WATER
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from galaxy.adapters.queue import TaskQueue
+    from galaxy.adapters.update_store import UpdateStore
+    from galaxy.domain.updates import AppLevel, Update, Waves
+    from galaxy.services.levels import Levels
+
+logger = structlog.get_logger(__name__)
+
+#: How many apps one script reads: well below a millisecond.
+_PAGE: Final = 50
+#: Never more apps are handed out and not done: so the queue stays short, however many there are.
+_HIGH_WATER: Final = 2 * LOW_WATER
+#: A message that was not done for this long is taken for lost.
+_FORGOTTEN_S: Final = 30.0
+
+
+class FanOut:
+    """Hands apps out to `tasks.new_version`. Several may run at once, and end anywhere: the store keeps the place."""
+
+    def __init__(
+        self, store: UpdateStore, levels: Levels, queue: TaskQueue, *, waves: Waves, failure_allowance: float
+    ) -> None:
+        self._store = store
+        self._levels = levels
+        self._queue = queue
+        self._waves = waves
+        self._failure_allowance = failure_allowance
+
+    def run(self, image: str, number: int) -> str:
+        """Goes on with an update until enough is handed out, or it has to wait; returns what it did, as a sentence."""
+        handed_out = 0
+        while True:
+            update = self._store.update(image)
+            if update is None or update.number != number or update.state is UpdateState.PAUSED:
+                break
+            limit = self._waves.limit(update.wave, update.dependents)
+            if update.state is UpdateState.RUNNING and update.wave_is_over(limit):
+                if not self._end_wave(update):
+                    break
+                continue
+            room = int(min(update.room(limit), _HIGH_WATER - update.handed_out, _PAGE))
+            more = update.late or (update.state is UpdateState.RUNNING and not update.walked)
+            if room <= 0 or not more:
+                self._ask_again(update)
+                break
+            handed_out += self._latecomers(update, room) if update.late else self._walk(update, room)
+        return f"Update {number} of {familiar(image)}: handed {handed_out} apps out."
+
+    def _walk(self, update: Update, room: int) -> int:
+        """One page of dependents."""
+        last, levels = self._levels.dependents(update.wanted, after=update.cursor, limit=_PAGE)
+        chosen, looked_at = self._choose(update, levels, room)
+        complete = looked_at == len(levels)
+        cursor = last if complete else levels[looked_at - 1].app
+        skipped, walked = looked_at - len(chosen), complete and not last
+        return self._hand_out(update, chosen, HandOut([*chosen], cursor or update.cursor, walked, skipped))
+
+    def _latecomers(self, update: Update, room: int) -> int:
+        """Apps about which the walk could not decide, or that it had passed."""
+        page = self._levels.late(update.wanted, limit=_PAGE)
+        chosen, looked_at = self._choose(update, page.levels, room)
+        undecided = {level.app for level in page.levels[looked_at:]}
+        decided = {app: score for app, score in page.scores.items() if app not in undecided}
+        return self._hand_out(update, chosen, HandOut([*chosen], update.cursor, update.walked, late=decided))
+
+    def _choose(
+        self, update: Update, levels: Sequence[AppLevel], room: int
+    ) -> tuple[dict[str, NewVersionCall], int]:
+        """Calls for the apps that need a new version, as far as there is room; and how many apps were looked at."""
+        chosen: dict[str, NewVersionCall] = {}
+        for position, level in enumerate(levels):
+            decision = self._levels.decide(level, update.wanted)
+            if decision.verdict is not Verdict.REBUILD:
+                continue
+            if len(chosen) == room:
+                return chosen, position
+            chosen[level.app] = NewVersionCall(
+                level.app, update.image, update.number, decision.source or 0, level.seen
+            )
+        return chosen, len(levels)
+
+    def _hand_out(self, update: Update, chosen: dict[str, NewVersionCall], page: HandOut) -> int:
+        apps = self._store.hand_out(update, page)
+        self._queue.new_versions([chosen[app] for app in apps])
+        return len(apps)
+
+    def _ask_again(self, update: Update) -> None:
+        forgotten = self._store.take_forgotten(update.image, after_s=_FORGOTTEN_S, limit=LOW_WATER)
+        self._queue.new_versions([NewVersionCall(app, update.image, update.number) for app in forgotten])
+
+    def _end_wave(self, update: Update) -> bool:
+        """All versions of the wave are final: on, or stop. Returns whether there is more to do now."""
+        told = {
+            "image": familiar(update.image), "digest": update.digest, "wave": update.wave,
+            "created": update.created, "built": update.built, "failed": update.failed,
+        }  # fmt: skip
+        if update.walked:
+            if self._store.advance(update, UpdateState.DONE) and update.created:
+                logger.info("update.done", **told)
+            return False
+        if not too_many_failed(update, self._failure_allowance):
+            return self._store.advance(update, UpdateState.RUNNING, next_wave=True)
+        reason = (
+            f"In wave {update.wave}, {update.wave_failed} of {update.wave_created} builds failed; before the update,"
+            f" {update.wave_failed_before} of these apps could not be built. No more apps are rebuilt: mend the base"
+            " image and publish it again, or have the update go on."
+        )
+        if self._store.advance(update, UpdateState.PAUSED, reason=reason):
+            logger.warning("update.paused", reason=reason, **told)
+        return False

@@ -1,0 +1,432 @@
+"""What a changed base image does to the apps that depend on it, on a real Redis."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from galaxy.domain.models import NewVersion, VersionRef
+from galaxy.domain.states import VersionState
+from galaxy.domain.updates import Updates, UpdateState, Verdict
+from tests.support.stores import new_version
+from tests.support.updates import IMAGE, Harbour, digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from redis import Redis
+
+    from tests.conftest import RedisServer
+
+S = VersionState
+APP = "a.example.com"
+
+
+@pytest.fixture
+def redis(redis_server: RedisServer) -> Iterator[Redis]:
+    with redis_server.client(decode_responses=True) as client:
+        yield client
+
+
+@pytest.fixture
+def harbour(redis: Redis, key_prefix: str) -> Iterator[Harbour]:
+    harbour = Harbour(redis, key_prefix)
+    harbour.tags.put("first")
+    yield harbour
+    harbour.close()
+
+
+def names(count: int) -> list[str]:
+    return [f"app{number:03}.example.com" for number in range(count)]
+
+
+def test_every_dependent_app_is_rebuilt_on_the_new_digest_and_active(harbour: Harbour) -> None:
+    apps = names(7)
+    for app in apps:
+        harbour.run_app(app)
+    harbour.check()
+    harbour.settle()
+    assert [harbour.automatic(app) for app in apps] == [[]] * 7
+
+    new = harbour.tags.put("second")
+    harbour.check()
+    harbour.settle()
+    for app in apps:
+        before, after = harbour.versions(app)
+        assert (before.state, after.state) == (S.RETIRED, S.ACTIVE)
+        assert (after.automatic, after.rebuild_of, after.base_digest) == (True, 1, new)
+        assert after.deployed_by == "base image update"
+    update = harbour.base_images.update(IMAGE)
+    assert update
+    assert (update.state, update.created, update.built, update.failed) == (UpdateState.DONE, 7, 7, 0)
+    told = f"Base image {IMAGE} changed to digest {new}. Version 2 builds the app on it again."
+    assert told in harbour.log(apps[0])
+
+
+def test_an_app_deployed_while_its_base_image_changes_gets_one_build_on_the_new_digest(
+    harbour: Harbour,
+) -> None:
+    harbour.run_app(APP)
+    harbour.check()
+    harbour.settle()
+    resolved_before = harbour.pull(harbour.deploy(APP))
+    new = harbour.tags.put("second")
+    harbour.check()
+    harbour.settle()
+    assert harbour.automatic(APP) == []  # a person's build is never replaced by an automatic one
+    harbour.finish(resolved_before)
+    harbour.settle()
+    (version,) = harbour.automatic(APP)
+    assert (version.state, version.base_digest, version.rebuild_of) == (S.ACTIVE, new, 2)
+
+
+def test_a_version_that_has_not_looked_the_tag_up_is_left_to_do_so(harbour: Harbour) -> None:
+    harbour.run_app(APP)
+    harbour.check()
+    queued = harbour.deploy(APP)
+    new = harbour.tags.put("second")
+    harbour.check()
+    harbour.settle()
+    harbour.finish(harbour.pull(queued))
+    harbour.settle()
+    assert harbour.automatic(APP) == []
+    assert harbour.active(APP).base_digest == new
+
+
+def test_a_persons_deploy_takes_the_place_of_a_waiting_rebuild(redis: Redis, key_prefix: str) -> None:
+    harbour = Harbour(redis, key_prefix, bulk_builds_in_flight=1)
+    harbour.tags.put("first")
+    for app in (APP, "b.example.com"):
+        harbour.run_app(app)
+    harbour.check()
+    harbour.settle()
+    new = harbour.tags.put("second")
+    harbour.check()
+    harbour.deliver()
+    assert [ref.app for ref in harbour.queue.rebuilds] == [APP]
+    ref = harbour.deploy("b.example.com")
+    harbour.finish(harbour.pull(ref))
+    harbour.settle()
+    assert [version.state for version in harbour.versions("b.example.com")] == [
+        S.RETIRED,
+        S.SUPERSEDED,
+        S.ACTIVE,
+    ]
+    assert harbour.active(APP).base_digest == new
+    update = harbour.base_images.update(IMAGE)
+    assert update
+    assert (update.state, update.created, update.built, update.dropped) == (UpdateState.DONE, 2, 1, 1)
+    harbour.close()
+
+
+def test_a_digest_whose_build_failed_is_tried_again_only_when_the_digest_or_the_app_changes(
+    harbour: Harbour,
+) -> None:
+    harbour.run_app(APP)
+    harbour.check()
+    harbour.settle()
+    failed = harbour.tags.put("broken")
+    harbour.check()
+    harbour.settle(failing=frozenset({APP}))
+    for _ in range(3):
+        harbour.check()
+        harbour.settle()
+    assert [version.state for version in harbour.versions(APP)] == [S.ACTIVE, S.BUILD_FAILED]
+    assert "has failed for good" in harbour.log(APP)
+
+    # the person's deploy fails as well: what runs has had its chance on this digest
+    harbour.fail(harbour.deploy(APP))
+    harbour.settle()
+    assert len(harbour.versions(APP)) == 3
+
+    mended = harbour.tags.put("mended")
+    harbour.check()
+    harbour.settle()
+    last = harbour.versions(APP)[-1]
+    assert (last.state, last.base_digest, last.rebuild_of) == (S.ACTIVE, mended, 1)
+    assert failed not in {version.base_digest for version in harbour.automatic(APP) if not version.failed}
+
+
+def test_a_tag_that_moves_away_and_back_before_anything_was_built_causes_nothing(harbour: Harbour) -> None:
+    harbour.run_app(APP)
+    harbour.check()
+    harbour.settle()
+    for name in ("second", "first"):
+        harbour.tags.put(name)
+        harbour.check()
+    harbour.settle()
+    assert [version.state for version in harbour.versions(APP)] == [S.ACTIVE]
+
+
+def test_rebuilds_for_a_digest_that_was_taken_back_are_dropped(redis: Redis, key_prefix: str) -> None:
+    harbour = Harbour(redis, key_prefix, bulk_builds_in_flight=1)
+    first = harbour.tags.put("first")
+    apps = names(4)
+    for app in apps:
+        harbour.run_app(app)
+    harbour.check()
+    harbour.settle()
+    harbour.tags.put("bad")
+    harbour.check()
+    harbour.deliver()
+    assert len(harbour.queue.rebuilds) == 1
+    harbour.tags.put("first")
+    harbour.check()
+    harbour.settle()
+    assert {harbour.active(app).base_digest for app in apps} == {first}
+    built = [version for app in apps for version in harbour.automatic(app) if version.image]
+    assert len(built) <= 2  # the one that was being built, and its way back
+    harbour.close()
+
+
+def test_a_tag_that_comes_back_to_a_digest_after_another_was_active_brings_the_app_along(
+    harbour: Harbour,
+) -> None:
+    harbour.run_app(APP)
+    harbour.check()
+    harbour.settle()
+    for name in ("good", "bad", "good"):
+        now = harbour.tags.put(name)
+        harbour.check()
+        harbour.settle()
+        assert harbour.active(APP).base_digest == now
+    assert len(harbour.versions(APP)) == 4
+
+
+def test_a_persons_restore_is_not_undone(harbour: Harbour, redis: Redis) -> None:
+    first = harbour.run_app(APP)
+    harbour.check()
+    harbour.settle()
+    harbour.tags.put("second")
+    harbour.check()
+    harbour.settle()
+    # as a restore does
+    redis.hset(harbour.keys.version(APP, 2), "state", S.RETIRED)
+    redis.hset(harbour.keys.version(*first), "state", S.ACTIVE)
+    redis.hset(harbour.keys.app(APP), "active", 1)
+    redis.rpush(harbour.keys.ended(), f"{APP} 1 active retired")
+    harbour.settle()
+    assert len(harbour.versions(APP)) == 2
+
+
+@pytest.mark.parametrize("updates", [Updates.OFF, Updates.PINNED])
+def test_an_app_without_updates_is_left_alone_until_they_are_on_again(
+    harbour: Harbour, updates: Updates
+) -> None:
+    harbour.run_app(APP)
+    harbour.check()
+    harbour.settle()
+    harbour.base_images.set_updates(APP, updates)
+    new = harbour.tags.put("second")
+    harbour.check()
+    harbour.settle()
+    assert harbour.automatic(APP) == []
+    harbour.base_images.set_updates(APP, Updates.ON)
+    harbour.settle()
+    assert harbour.active(APP).base_digest == new
+
+
+def test_deploys_of_a_pinned_app_are_built_on_what_it_is_pinned_to(harbour: Harbour) -> None:
+    harbour.run_app(APP)
+    pinned = harbour.base_images.set_updates(APP, Updates.PINNED)
+    assert pinned == digest("first")
+    harbour.tags.put("second")
+    assert harbour.pull(harbour.deploy(APP)).wanted_digest == pinned
+
+
+def test_a_change_of_another_platform_is_none(harbour: Harbour) -> None:
+    harbour.tags.put_index("index 1", ours="image")
+    harbour.run_app(APP)
+    harbour.check()
+    harbour.settle()
+    new = harbour.tags.put_index("index 2", ours="image")
+    harbour.check()
+    harbour.settle()
+    assert harbour.automatic(APP) == []
+    (image,) = harbour.base_images.list()
+    assert (image.digest, image.platform_digest) == (new, digest("image"))
+    harbour.tags.put_index("index 3", ours="other image")
+    harbour.check()
+    harbour.settle()
+    assert len(harbour.automatic(APP)) == 1
+
+
+def test_with_compare_tag_any_change_counts(redis: Redis, key_prefix: str) -> None:
+    harbour = Harbour(redis, key_prefix, base_image_compare="tag")
+    harbour.tags.put_index("index 1", ours="image")
+    harbour.run_app(APP)
+    harbour.check()
+    harbour.tags.put_index("index 2", ours="image")
+    harbour.check()
+    harbour.settle()
+    assert len(harbour.automatic(APP)) == 1
+    assert {method for method, _ in harbour.tags.asked} == {"HEAD"}
+    harbour.close()
+
+
+def test_what_an_index_held_is_found_out_afterwards(harbour: Harbour) -> None:
+    """The tag moves before anybody has looked at what the app was built on."""
+    harbour.tags.put_index("index 1", ours="image")
+    harbour.run_app(APP)
+    harbour.tags.put_index("index 2", ours="image")
+    harbour.check()
+    harbour.settle()
+    assert harbour.automatic(APP) == []
+    asked = [reference for method, reference in harbour.tags.asked if method == "GET"]
+    assert sorted(asked) == sorted(f"meteor/galaxy-app@{digest(name)}" for name in ("index 1", "index 2"))
+
+
+def test_waves_stop_when_builds_fail_and_go_on_at_a_persons_word(redis: Redis, key_prefix: str) -> None:
+    harbour = Harbour(redis, key_prefix, update_waves="1,50%,100%")
+    harbour.tags.put("first")
+    apps = names(10)
+    for app in apps:
+        harbour.run_app(app)
+    harbour.check()
+    harbour.settle()
+    harbour.tags.put("second")
+    harbour.check()
+    harbour.settle(failing=frozenset(apps))
+    update = harbour.base_images.update(IMAGE)
+    assert update
+    assert (update.state, update.wave, update.created, update.failed) == (UpdateState.PAUSED, 1, 1, 1)
+    assert "1 of 1 builds failed" in str(update.reason)
+    harbour.settle()
+    assert sum(len(harbour.automatic(app)) for app in apps) == 1
+
+    harbour.base_images.resume(IMAGE)
+    harbour.settle()
+    update = harbour.base_images.update(IMAGE)
+    assert update
+    assert (update.state, update.created, update.built, update.reason) == (UpdateState.DONE, 10, 9, None)
+    harbour.close()
+
+
+def test_a_wave_waits_for_the_one_before(redis: Redis, key_prefix: str) -> None:
+    harbour = Harbour(redis, key_prefix, update_waves="1,50%,100%")
+    harbour.tags.put("first")
+    apps = names(10)
+    for app in apps:
+        harbour.run_app(app)
+    harbour.check()
+    harbour.settle()
+    harbour.tags.put("second")
+    harbour.check()
+    sizes = []
+    for _ in range(4):
+        harbour.deliver()
+        sizes.append(sum(len(harbour.automatic(app)) for app in apps))
+        while harbour.queue.rebuilds:
+            harbour.finish(harbour.pull(harbour.queue.rebuilds.pop(0)))
+    assert sizes[:2] == [1, 5]
+    assert sizes[-1] == 10
+    harbour.close()
+
+
+def test_apps_that_failed_before_do_not_count_against_a_wave(redis: Redis, key_prefix: str) -> None:
+    harbour = Harbour(redis, key_prefix, update_waves="1,100%")
+    harbour.tags.put("first")
+    apps = names(3)
+    for app in apps:
+        harbour.run_app(app)
+        harbour.fail(harbour.deploy(app))
+    harbour.check()
+    harbour.settle()
+    harbour.tags.put("second")
+    harbour.check()
+    harbour.settle(failing=frozenset(apps))
+    update = harbour.base_images.update(IMAGE)
+    assert update
+    assert (update.state, update.failed) == (UpdateState.DONE, 3)
+    harbour.close()
+
+
+def test_few_rebuilds_are_in_the_queue_at_a_time_and_the_reconciler_looks_at_no_others(
+    redis: Redis, key_prefix: str
+) -> None:
+    harbour = Harbour(redis, key_prefix, bulk_builds_in_flight=3)
+    harbour.tags.put("first")
+    apps = names(250)
+    for app in apps:
+        harbour.run_app(app)
+    harbour.check()
+    harbour.settle()
+    harbour.tags.put("second")
+    harbour.check()
+    harbour.rebuilds.go_on()
+    most = 0
+    while harbour.queue.fan_outs or harbour.queue.calls:
+        most = max(most, len(harbour.queue.calls))
+        if harbour.queue.calls:
+            call = harbour.queue.calls.pop(0)
+            harbour.rebuilds.make(call.app, call.image, call.update, source=call.source, seen=call.seen)
+        else:
+            harbour.fan_out.run(*harbour.queue.fan_outs.pop(0))
+    assert most <= 200
+    assert redis.zcard(harbour.keys.waiting()) == 247
+    assert len(harbour.queue.rebuilds) == redis.zcard(harbour.keys.due()) == 3
+    harbour.settle()
+    assert all(len(harbour.automatic(app)) == 1 for app in apps)
+    harbour.close()
+
+
+def test_an_image_without_dependents_is_not_asked_about_any_more(harbour: Harbour) -> None:
+    harbour.run_app(APP)
+    harbour.base_images.poll()
+    asked = len(harbour.tags.asked)
+    other = harbour.store.create_version(
+        _on("docker.io/library/debian:12"), idempotency_key="k", fingerprint="f", retention_s=60
+    )
+    harbour.tags.put("debian", "docker.io/library/debian:12")
+    attempt = harbour.pull(VersionRef(APP, other.number), digest("debian"))
+    # what runs is still built on the first one
+    assert {image.reference for image in harbour.base_images.list()} == {IMAGE, "docker.io/library/debian:12"}
+    harbour.finish(attempt)
+    harbour.settle()
+    assert {image.reference for image in harbour.base_images.list()} == {"docker.io/library/debian:12"}
+    harbour.base_images.poll()
+    assert {reference for _, reference in harbour.tags.asked[asked:]} == {
+        "debian:12",
+        f"debian@{digest('debian')}",
+    }
+
+
+def test_dependents_tell_what_an_update_would_do(harbour: Harbour) -> None:
+    apps = names(4)
+    for app in apps:
+        harbour.run_app(app)
+    harbour.check()
+    harbour.base_images.set_updates(apps[1], Updates.OFF)
+    harbour.pull(harbour.deploy(apps[2]))
+    harbour.deploy(apps[3])
+    harbour.tags.put("second")
+    harbour.check()
+    found = {each.app: each.verdict for each in harbour.base_images.dependents("meteor/galaxy-app:latest")}
+    assert found == dict(
+        zip(
+            apps,
+            [Verdict.REBUILD, Verdict.UPDATES_OFF, Verdict.WAITS, Verdict.RESOLVES_ITSELF],
+            strict=True,
+        )
+    )
+
+
+def test_apps_from_before_the_index_are_found(harbour: Harbour, redis: Redis) -> None:
+    apps = names(5)
+    for app in apps:
+        harbour.run_app(app)
+        redis.hdel(harbour.keys.app(app), "base_images")
+        redis.hdel(harbour.keys.version(app, 1), "base_reference")
+    redis.delete(harbour.keys.base_images(), harbour.keys.dependents(IMAGE))
+    harbour.settle()
+    harbour.check()
+    harbour.settle()
+    harbour.tags.put("second")
+    harbour.check()
+    harbour.settle()
+    assert all(len(harbour.automatic(app)) == 1 for app in apps)
+
+
+def _on(image: str) -> NewVersion:
+    return new_version(APP).model_copy(update={"base_image": image, "base_reference": image})
