@@ -1,39 +1,65 @@
-"""`python -m bench [NAME...]`: runs benchmarks and prints a line for each."""
+"""`python -m bench [NAME...]`: runs benchmarks and prints a line for each thing that they find."""
 
 from __future__ import annotations
 
 import json
 import signal
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import click
+import structlog
 
-from bench import build_overhead, cli_help
+from bench import (
+    build_overhead,
+    build_parallel,
+    cli_help,
+    log_ingest,
+    log_tail,
+    reconcile_growth,
+    worker_memory,
+)
 from bench.measure import CannotRun
 from galaxy.domain.errors import GalaxyError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable
 
-    from bench.measure import Result
+    from bench.measure import Finding
 
-BENCHMARKS: Final[dict[str, Callable[[], Result]]] = {
+
+class Benchmark(Protocol):
+    """Measures, and gives its findings as it has them."""
+
+    def __call__(self, *, quick: bool) -> Iterable[Finding]:
+        """Measures; with `quick` only so often that one sees that it works."""
+        ...
+
+
+BENCHMARKS: Final[dict[str, Benchmark]] = {
     "build_overhead": build_overhead.run,
+    "build_parallel": build_parallel.run,
     "cli_help": cli_help.run,
+    "log_ingest": log_ingest.run,
+    "log_tail": log_tail.run,
+    "reconcile_growth": reconcile_growth.run,
+    "worker_memory": worker_memory.run,
 }
 
 
 @click.command()
 @click.argument("names", nargs=-1, type=click.Choice([*BENCHMARKS]))
+@click.option("--quick", is_flag=True, help="Measure less often: a first impression.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line, with each measurement.")
-def main(names: tuple[str, ...], *, as_json: bool) -> None:
+def main(names: tuple[str, ...], *, quick: bool, as_json: bool) -> None:
     """Run the benchmarks NAMES, or all. A missed goal is said and is no error; one that can't run is."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     failed = False
     for name in names or BENCHMARKS:
         print(f"{name}:", file=sys.stderr)
         try:
-            result = BENCHMARKS[name]()
+            for found in BENCHMARKS[name](quick=quick):
+                print(json.dumps(found.as_json()) if as_json else found.line(), flush=True)
         except (CannotRun, GalaxyError) as error:
             failed = True
             print(
@@ -41,8 +67,6 @@ def main(names: tuple[str, ...], *, as_json: bool) -> None:
                 if as_json
                 else f"{name}: could not run. {error}"
             )
-        else:
-            print(json.dumps(result.as_json()) if as_json else result.line(), flush=True)
     sys.exit(failed)
 
 

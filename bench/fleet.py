@@ -6,10 +6,11 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final, NoReturn
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -19,13 +20,23 @@ from redis.exceptions import RedisError, ResponseError
 
 from bench.measure import CannotRun
 from galaxy.bootstrap import Pipeline
+from galaxy.domain.models import VersionRef
+from galaxy.domain.states import Step, VersionState
 from galaxy.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 _ROOT: Final = Path(__file__).parent.parent
 _STOP_TIMEOUT_S: Final = 20
+_BUILD_TIMEOUT_S: Final = 120
+#: Of a worker's own output; it says little.
+_OUTPUT_BYTES: Final = 1024 * 1024
+
+_ON_THE_WAY: Final = (VersionState.QUEUED, VersionState.BUILDING)
+#: Looking takes time from the build that is looked at: so fine looks only towards its end.
+_COARSE_POLL_S: Final = 0.005
+_FINE_POLL_S: Final = 0.001
 
 #: Redis has 16 databases unless it is told otherwise; a pipeline uses the first three.
 _DATABASES: Final = range(15, 2, -1)
@@ -33,24 +44,81 @@ _DATABASES: Final = range(15, 2, -1)
 
 @dataclass(frozen=True)
 class Fleet:
-    """A worker process, and the pipeline that it and we work on."""
+    """A worker process, and the pipeline that it and we work on.
+
+    Attributes:
+        store: Client of the store's database.
+        logs: Client of the logs' database, which does not decode.
+        environment: Of the worker; for other processes that belong to the same pipeline.
+    """
 
     pipeline: Pipeline
     store: Redis
+    logs: Redis
+    environment: Mapping[str, str]
     _worker: subprocess.Popen[bytes]
     _output: IO[bytes]
+
+    @property
+    def pid(self) -> int:
+        """Of the worker's main process; its children are the slots."""
+        return self._worker.pid
+
+    def deploy(self, app: str, bundle_url: str, settings: object = "{}") -> VersionRef:
+        """Deploys, and returns at once."""
+        deployed = self.pipeline.releases.deploy(
+            app=app, settings=settings, bundle_url=bundle_url, deployed_by="bench"
+        )
+        return VersionRef(deployed.app, deployed.version)
+
+    def wait_until_built(self, refs: Sequence[VersionRef], timeout_s: float = _BUILD_TIMEOUT_S) -> None:
+        """Waits until the digests of all these versions are recorded.
+
+        Raises:
+            CannotRun: One was not built, or not in time.
+        """
+        began = time.perf_counter()
+        for ref in refs:
+            key = self.pipeline.keys.version(*ref)
+            while True:
+                state, step, digest = self.store.hmget(key, "state", "step", "image_digest")
+                if digest:
+                    break
+                if state not in _ON_THE_WAY or time.perf_counter() - began > timeout_s:
+                    self._give_up(ref)
+                time.sleep(_FINE_POLL_S if step == Step.PUSH else _COARSE_POLL_S)
+
+    def wait_until_ready(self) -> None:
+        """Waits until the worker has all its slots."""
+        began = time.perf_counter()
+        while b"ready." not in self._said():
+            self.assert_alive()
+            if time.perf_counter() - began > _BUILD_TIMEOUT_S:
+                raise CannotRun("The worker did not become ready.")
+            time.sleep(_COARSE_POLL_S)
+
+    def _give_up(self, ref: VersionRef) -> NoReturn:
+        self.assert_alive()
+        version = self.pipeline.store.version(ref)
+        raise CannotRun(f"The build of {ref} is {version.state}. {version.failure or 'It took too long.'}")
+
+    def _said(self) -> bytes:
+        return os.pread(self._output.fileno(), _OUTPUT_BYTES, 0)
 
     def assert_alive(self) -> None:
         """Raises `CannotRun` if the worker has ended."""
         if self._worker.poll() is not None:
-            self._output.seek(0)
-            said = self._output.read().decode(errors="replace")[-2000:]
+            said = self._said().decode(errors="replace")[-2000:]
             raise CannotRun(f"The worker ended with {self._worker.returncode}:\n{said}")
 
 
 @contextmanager
-def fleet(*, slots: int = 1) -> Iterator[Fleet]:
+def fleet(*, slots: int = 1, **knobs: str | int) -> Iterator[Fleet]:
     """Starts a worker on keys and queues of its own, and removes all of them at the end.
+
+    Args:
+        slots: How many builds it runs at a time.
+        knobs: Settings that differ from the stack's.
 
     Raises:
         CannotRun: Redis can't be reached.
@@ -64,24 +132,30 @@ def fleet(*, slots: int = 1) -> Iterator[Fleet]:
                 "broker_url": SecretStr(broker),
                 "key_prefix": prefix,
                 "name": f"{settings.name}-{prefix}",
+                **knobs,
             }
         )
-        store, _ = (
-            stack.enter_context(_own_keys(url.get_secret_value(), prefix))
-            for url in (own.store_url, own.logs_url)
-        )
+        store = stack.enter_context(_own_keys(own.store_url.get_secret_value(), prefix))
+        logs = stack.enter_context(_own_keys(own.logs_url.get_secret_value(), prefix, decode_responses=False))
         output = stack.enter_context(tempfile.TemporaryFile())
-        worker = stack.enter_context(_worker(own, slots, output))
-        yield Fleet(Pipeline(own), store, worker, output)
+        environment = _environment(own, knobs)
+        worker = stack.enter_context(_worker(own, slots, output, environment))
+        yield Fleet(Pipeline(own), store, logs, environment, worker, output)
 
 
-@contextmanager
-def _worker(settings: Settings, slots: int, output: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
-    environment = os.environ | {
+def _environment(settings: Settings, knobs: Iterable[str]) -> dict[str, str]:
+    return os.environ | {
         "GALAXY_BROKER_URL": settings.broker_url.get_secret_value(),
         "GALAXY_KEY_PREFIX": settings.key_prefix,
         "GALAXY_NAME": settings.name,
+        **{f"GALAXY_{knob.upper()}": str(getattr(settings, knob)) for knob in knobs},
     }
+
+
+@contextmanager
+def _worker(
+    settings: Settings, slots: int, output: IO[bytes], environment: Mapping[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-m", "celery", "--app", "workers", "worker", "-Q", "builds,builds.bulk"]
     options = ["-c", str(slots), "-n", f"{settings.key_prefix}@%h", "-l", "INFO"]
     process = subprocess.Popen(
@@ -120,9 +194,9 @@ def _own_broker(url: str) -> Iterator[str]:
 
 
 @contextmanager
-def _own_keys(url: str, prefix: str) -> Iterator[Redis]:
+def _own_keys(url: str, prefix: str, *, decode_responses: bool = True) -> Iterator[Redis]:
     """A client; removes the keys with the prefix at the end."""
-    with Redis.from_url(url, decode_responses=True) as redis:
+    with Redis.from_url(url, decode_responses=decode_responses) as redis:
         try:
             redis.ping()
         except RedisError as error:
