@@ -14,6 +14,7 @@ from docker.errors import NotFound
 from tests.conftest import unavailable
 from tests.support.bundles import OBEDIENT, bundle_server
 from tests.support.fleet import Around, Fleet, Flower, RedisWithPassword
+from tests.support.shut_in import operators_network
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,6 +77,14 @@ def own_fleet(around_fleets: Around, tmp_path_factory: pytest.TempPathFactory) -
             client.flushdb()
     yield fleet
     fleet.stop()
+
+
+@pytest.fixture
+def build_network(docker_api: docker.APIClient) -> Iterator[str]:
+    """A network of this test's on the engine, with the rules of production."""
+    with operators_network() as name:
+        yield name
+    assert docker_api.networks(names=[f"^{name}$"]) == []
 
 
 @pytest.fixture

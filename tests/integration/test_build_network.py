@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import socket
 import subprocess
 from contextlib import closing
@@ -14,9 +12,8 @@ import pytest
 
 from galaxy.adapters.docker_engine import DockerEngine
 from galaxy.adapters.isolation import Isolation
-from tests.conftest import unavailable
 from tests.support.base_images import BaseImageSpec
-from tests.support.shut_in import ROOT, SCRIPT, Miniature
+from tests.support.shut_in import SCRIPT, Miniature, require_rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,14 +31,6 @@ WEB: tuple[Place, ...] = tuple((address, 80) for address in (INTERNET, *PRIVATE,
 MACHINE: tuple[Place, ...] = tuple(
     (address, port) for address in (Miniature.machine, Miniature.uplink) for port in (6379, 8080)
 )
-
-
-def require_rules() -> None:
-    for program in ("ip", "iptables", "sysctl"):
-        if not shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin"):
-            unavailable(f"{program} is not installed")
-    if os.geteuid() != 0:
-        unavailable("only root may make rules")
 
 
 @pytest.fixture(scope="module")
@@ -137,19 +126,6 @@ def test_wrong_usage_changes_nothing_and_is_exit_code_2(wrong: list[str]) -> Non
 # -- on the real engine
 
 
-@pytest.fixture
-def network(docker_api: docker.APIClient) -> Iterator[str]:
-    """A network of this test's, made as an operator makes it."""
-    require_rules()
-    if not shutil.which("docker"):
-        unavailable("the program docker is not installed")
-    name = f"glx-{uuid4().hex[:8]}"
-    subprocess.run([SCRIPT, "up", name], check=True, cwd=ROOT)
-    yield name
-    subprocess.run([SCRIPT, "down", name], check=True, cwd=ROOT)
-    assert docker_api.networks(names=[f"^{name}$"]) == []
-
-
 #: Prints those of the places on its command line that take a connection.
 _CONNECT = 'for place in $1; do (exec 3<>"/dev/tcp/${place/://}") 2>/dev/null && echo "$place"; done; true'
 
@@ -196,7 +172,7 @@ class WebServer:
 
 
 def test_the_engines_machine_and_its_other_containers_are_out_of_reach(
-    network: str, web_server: WebServer
+    build_network: str, web_server: WebServer
 ) -> None:
     gateway = DockerEngine().machine().addresses[0]
     told = web_server.start("bridge", published_at=gateway)
@@ -207,16 +183,16 @@ def test_the_engines_machine_and_its_other_containers_are_out_of_reach(
             (told["IPAddress"], 80),
         ]
         assert reached(web_server.image, "bridge", *places) >= {places[0], places[2]}
-        assert reached(web_server.image, network, *places) == set()
+        assert reached(web_server.image, build_network, *places) == set()
 
 
 def test_build_containers_do_not_reach_each_other(
-    network: str, web_server: WebServer, docker_api: docker.APIClient
+    build_network: str, web_server: WebServer, docker_api: docker.APIClient
 ) -> None:
-    ordinary = f"{network}-x"
+    ordinary = f"{build_network}-x"
     docker_api.create_network(ordinary)
     try:
-        for name, expected in ((ordinary, 1), (network, 0)):
+        for name, expected in ((ordinary, 1), (build_network, 0)):
             place = (web_server.start(name)["Networks"][name]["IPAddress"], 80)
             assert len(reached(web_server.image, name, place)) == expected, name
     finally:

@@ -3,20 +3,48 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from tests.conftest import unavailable
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "deploy" / "build-network"
 
 Place = tuple[str, int]
+
+
+def require_rules() -> None:
+    """For tests that make rules."""
+    for program in ("ip", "iptables", "sysctl"):
+        if not shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin"):
+            unavailable(f"{program} is not installed")
+    if os.geteuid() != 0:
+        unavailable("only root may make rules")
+
+
+@contextmanager
+def operators_network() -> Iterator[str]:
+    """A network for build containers, made as an operator makes it."""
+    require_rules()
+    if not shutil.which("docker"):
+        unavailable("the program docker is not installed")
+    name = f"glx-{uuid4().hex[:8]}"
+    subprocess.run([SCRIPT, "up", name], check=True)
+    try:
+        yield name
+    finally:
+        subprocess.run([SCRIPT, "down", name], check=True)
+
 
 _LISTEN = """
 import socket, sys, time
