@@ -20,6 +20,14 @@ CHECKS = (
     ("mypy",),
     ("lint-imports",),
 )
+#: Programs and their packages: to read docker-compose.yml, for a machine in miniature, to make a whole Debian.
+TEST_TOOLS = {
+    "docker-compose": "docker-compose",
+    "ip": "iproute2",
+    "iptables": "iptables",
+    "mmdebstrap": "mmdebstrap",
+    "sysctl": "procps",
+}
 
 
 def main(arguments: list[str]) -> int:
@@ -72,7 +80,7 @@ def _demo(checkout: Checkout, _: list[str]) -> int:
 
 
 def _test(checkout: Checkout, arguments: list[str]) -> int:
-    _have_compose()
+    _have_test_tools()
     return _run(checkout, ["python", "-m", "pytest", *arguments])
 
 
@@ -104,14 +112,15 @@ def _venv(checkout: Checkout, _: list[str]) -> int:
     return 0
 
 
-def _have_compose() -> None:
-    """One test reads docker-compose.yml with the program it is for, where that can be had."""
-    if packages.find("docker-compose"):
+def _have_test_tools() -> None:
+    """What only tests need, where it can be had."""
+    missing = [package for program, package in TEST_TOOLS.items() if not packages.find(program)]
+    if not missing:
         return
     try:
-        packages.install(["docker-compose"], "the test of docker-compose.yml")
+        packages.install(missing, "some of the tests")
     except StackError as error:
-        say(f"Going on without docker-compose, one test will be skipped. {error}")
+        say(f"Going on without {', '.join(missing)}: some tests will be skipped. {error}")
 
 
 COMMANDS: Final[Mapping[str, Callable[[Checkout, list[str]], int]]] = MappingProxyType(
