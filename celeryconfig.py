@@ -32,6 +32,7 @@ redis_socket_timeout = TRANSPORT_OPTIONS[
     "socket_timeout"
 ]  # the result backend's; Celery's default is two minutes
 redis_socket_keepalive = True
+broker_use_ssl = _settings.broker_tls  # Celery reads the URL; Flower only this
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None  # a worker waits for its broker, however long it is away
 broker_transport_options = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -112,9 +112,14 @@ class Settings(BaseSettings):
     @field_validator("broker_url", "store_url", "logs_url")
     @classmethod
     def _redis_url(cls, value: SecretStr) -> SecretStr:
-        if not value.get_secret_value().startswith(("redis://", "rediss://", "unix://", "redis+socket://")):
-            raise ValueError("must begin with redis:// or rediss://")
-        return value
+        try:
+            return SecretStr(_with_tls_checked(value.get_secret_value()))
+        except ValueError:
+            # without what was found: it may hold a password
+            raise ValueError(
+                "must be redis://USER:PASSWORD@HOST:PORT/DATABASE, or rediss://... for TLS; characters of the password"
+                " that mean something in a URL are written as %XX"
+            ) from None
 
     @field_validator("docker_hub_mirror")
     @classmethod
@@ -133,6 +138,15 @@ class Settings(BaseSettings):
             else value
         )
 
+    @property
+    def broker_tls(self) -> dict[str, str | bool] | None:
+        """The TLS options in the broker's URL; Flower reads them from Celery's configuration only."""
+        options = dict(parse_qsl(urlsplit(self.broker_url.get_secret_value()).query))
+        tls: dict[str, str | bool] = {name: it for name, it in options.items() if name.startswith("ssl_")}
+        if "ssl_check_hostname" in tls:
+            tls["ssl_check_hostname"] = options["ssl_check_hostname"].lower() != "false"
+        return tls or None
+
     def agreed(self) -> dict[str, str]:
         """What all processes of a pipeline have to agree on, as text by variable name. No secret is among it."""
         return {f"GALAXY_{name.upper()}": str(getattr(self, name)) for name in _AGREED}
@@ -149,3 +163,26 @@ _AGREED = (
     "allowed_registries", "idempotency_retention_s", "build_timeout_s", "retry_backoff_s", "retry_backoff_max_s",
     "lease_s", "reconcile_period_s", "requeue_after_s", "log_retention_s", "log_max_bytes", "log_attempt_max_bytes",
 )  # fmt: skip
+
+#: redis-py knows the first spelling only, and Celery wants to be told in any case.
+_CERT_REQS = {"CERT_REQUIRED": "required", "CERT_OPTIONAL": "optional", "CERT_NONE": "none"}
+
+
+def _with_tls_checked(url: str) -> str:
+    """One spelling of a Redis URL that redis-py, kombu, Celery and Flower understand alike.
+
+    Raises:
+        ValueError: It is no URL of a Redis.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in {"redis", "rediss", "unix", "redis+socket"} or parts.fragment:
+        raise ValueError("not a Redis URL")
+    if parts.scheme != "rediss":
+        _ = parts.port  # raises when it is no number
+        return url
+    query = dict(parse_qsl(parts.query))
+    asked = query.get("ssl_cert_reqs", "required")
+    query["ssl_cert_reqs"] = _CERT_REQS.get(asked, asked)
+    if query["ssl_cert_reqs"] not in _CERT_REQS.values():
+        raise ValueError("not a way to check certificates")
+    return parts._replace(query=urlencode(query, safe="/")).geturl()

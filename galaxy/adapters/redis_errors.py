@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 
 from galaxy.domain.errors import IllegalTransition, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+#: In a script, Redis does not say NOPERM.
+_SCRIPT_NOT_PERMITTED: Final = "The user executing the script can't"
 
 
 @contextmanager
@@ -31,10 +34,26 @@ def translated(server: str, url_setting: str) -> Iterator[None]:
         _, refused, move = str(error).partition("TRANSITION ")
         if refused:
             raise IllegalTransition(f"A version can't go from {move.replace(' -> ', ' to ')}.") from error
+        raise _refusal(error, server, url_setting) from error
+    except AuthenticationError as error:
         raise StoreError(
-            f"{server} refused a command: {error}.", "Look at its memory and its log."
+            f"{server} refused the login.", f"Mend user and password in {url_setting}."
         ) from error
     except RedisError as error:
         raise StoreError(
-            f"{server} can't be reached: {error}.", f"Check {url_setting} and that Redis runs."
+            f"{server} can't be reached: {_told(error)}.", f"Check {url_setting} and that Redis runs."
         ) from error
+
+
+def _refusal(error: ResponseError, server: str, url_setting: str) -> StoreError:
+    if isinstance(error, NoPermissionError) or _SCRIPT_NOT_PERMITTED in str(error):
+        return StoreError(
+            f"{server} does not permit this to the user in {url_setting}.",
+            "Use one that may; docs/operations.md tells what each user needs.",
+        )
+    return StoreError(f"{server} refused a command: {_told(error)}.", "Look at its memory and its log.")
+
+
+def _told(error: RedisError) -> str:
+    """Some of its sentences end with a full stop, some do not."""
+    return str(error).rstrip(".")

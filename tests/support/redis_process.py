@@ -23,7 +23,11 @@ _START_TIMEOUT_S = 15.0
 
 
 class RedisProcess:
-    """One server on a port of its own; `config` is redis.conf's text besides port, address and folder."""
+    """One server on a port of its own.
+
+    Args:
+        config: redis.conf besides address and folder; `@PORT@` stands for the port.
+    """
 
     def __init__(self, folder: Path, config: str = "", *, port: int | None = None) -> None:
         self.folder = folder
@@ -42,7 +46,7 @@ class RedisProcess:
         """Returns when it takes connections, and has loaded what it had."""
         own = f"bind 127.0.0.1\ndir {self.folder}\nlogfile {self.folder / 'redis.log'}\n"
         port = "" if "tls-port" in self._config else f"port {self.port}\n"
-        (self.folder / "redis.conf").write_text(own + port + self._config)
+        (self.folder / "redis.conf").write_text(own + port + self._config.replace("@PORT@", str(self.port)))
         starts = self._starts()
         self._process = subprocess.Popen(["redis-server", str(self.folder / "redis.conf")])
         deadline = time.monotonic() + _START_TIMEOUT_S
