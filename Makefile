@@ -5,7 +5,7 @@ ARGS ?=
 UV_COMPILE = .venv/bin/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test up down env check bench lock
+.PHONY: help demo test up down env check bench chaos lock
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ check: ## lint, types, import rules
 
 bench: ## measure against bare baselines; pass options with ARGS=
 	$(STACK) run python bench $(ARGS)
+
+chaos: ## break things at random and check what must hold; CHAOS_BUILDS=, CHAOS_SEED=, CHAOS_FAULTS= choose
+	$(STACK) run python -m tests.chaos
 
 lock: ## write requirements*.txt anew from pyproject.toml
 	$(STACK) venv

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
@@ -99,7 +100,7 @@ def _serve_bare_clients(instance: Worker, **_: object) -> None:
 
 
 def _bind_ids(task_id: str = "", kwargs: object = None, **_: object) -> None:
-    structlog.contextvars.bind_contextvars(task_id=task_id, **ids_in(kwargs))
+    structlog.contextvars.bind_contextvars(task_id=task_id, pid=os.getpid(), **ids_in(kwargs))
 
 
 def _unbind_ids(**_: object) -> None:

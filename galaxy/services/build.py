@@ -99,6 +99,7 @@ class BuildStage:
         attempt = self._claim(ref)
         if isinstance(attempt, NotClaimed):
             return Outcome(f"Nothing to do for {ref}: {attempt}.")
+        logger.info("attempt.began", attempt=attempt.number, token=attempt.token)
         record = StepRecorder(self._store, attempt, on_step)
         # the lease is held until the end of the attempt is recorded, and its log was written before that
         with self._writer(attempt) as log, self._lease(attempt) as lease:

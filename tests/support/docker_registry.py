@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import socket
-import subprocess
-import time
+import signal
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
@@ -14,26 +11,27 @@ from urllib.parse import urljoin
 import pytest
 import requests
 
+from tests.conftest import unavailable
+from tests.support.fleet import Process, eventually, free_port
 from tests.support.registry_server import DOCKER_LIST, DOCKER_MANIFEST, digest_of, image_manifest, index
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-START_DEADLINE_S = 20
 _CONFIG = """\
 version: 0.1
 log: {{level: error}}
 storage: {{filesystem: {{rootdirectory: "{folder}"}}, delete: {{enabled: true}}}}
-http: {{addr: "127.0.0.1:{port}"}}
+http: {{addr: "{address}:{port}"}}
 """
 
 
 class DockerRegistry:
     """The running process: where it is, and how images get in."""
 
-    def __init__(self, port: int) -> None:
-        self.authority = f"127.0.0.1:{port}"
+    def __init__(self, port: int, address: str = "127.0.0.1") -> None:
+        self.authority = f"{address}:{port}"
         self.url = f"http://{self.authority}"
 
     def publish_image(self, repository: str, tag: str, config: bytes) -> str:
@@ -56,44 +54,51 @@ class DockerRegistry:
         return digest_of(body)
 
 
+class RegistryProcess:
+    """The program as a process that a test may harm. What was pushed is in files, and stays.
+
+    Args:
+        address: Of this machine, to listen on.
+    """
+
+    def __init__(self, folder: Path, address: str = "127.0.0.1") -> None:
+        program = shutil.which("docker-registry")
+        if program is None:
+            unavailable("docker-registry is not installed; it is the package of that name")
+        port = free_port()
+        config = folder / "config.yml"
+        config.write_text(_CONFIG.format(folder=folder / "data", address=address, port=port))
+        self._command, self._output = [program, "serve", str(config)], folder / "output"
+        self.registry = DockerRegistry(port, address)
+        self.start()
+
+    def start(self) -> None:
+        self._process = Process(self._command, {}, self._output)
+        eventually(f"docker-registry answers; its output is {self._output}", self._answers)
+
+    def kill(self) -> None:
+        """As a crash would."""
+        self._process.kill_all()
+
+    def freeze(self) -> None:
+        """It keeps its connections, takes new ones, and answers nothing."""
+        self._process.send(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._process.send(signal.SIGCONT)
+
+    def _answers(self) -> bool:
+        if not self._process.alive:
+            pytest.fail(f"docker-registry ended at its start: {self._process.output[-2000:]}")
+        try:
+            return requests.get(f"{self.registry.url}/v2/", timeout=2).ok
+        except requests.RequestException:
+            return False
+
+
 @contextmanager
 def docker_registry(folder: Path) -> Iterator[DockerRegistry]:
     """Starts one on a free port; without the program the test is skipped, or fails in CI."""
-    program = shutil.which("docker-registry")
-    if program is None:
-        missing = "docker-registry is not installed; it is the package of that name"
-        if os.environ.get("CI") == "true":
-            pytest.fail(missing)
-        pytest.skip(missing)
-    port = _free_port()
-    config = folder / "config.yml"
-    config.write_text(_CONFIG.format(folder=folder / "data", port=port))
-    with (folder / "output").open("wb") as output:
-        process = subprocess.Popen([program, "serve", str(config)], stdout=output, stderr=output)
-    try:
-        registry = DockerRegistry(port)
-        _wait_until_it_answers(registry, process, folder / "output")
-        yield registry
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _wait_until_it_answers(registry: DockerRegistry, process: subprocess.Popen[bytes], output: Path) -> None:
-    deadline = time.monotonic() + START_DEADLINE_S
-    while time.monotonic() < deadline:
-        try:
-            requests.get(f"{registry.url}/v2/", timeout=2).raise_for_status()
-        except requests.RequestException:
-            if process.poll() is not None:
-                break
-            time.sleep(0.05)
-        else:
-            return
-    pytest.fail(f"docker-registry did not answer: {output.read_text(errors='replace')[-2000:]}")
+    process = RegistryProcess(folder)
+    yield process.registry
+    process.kill()

@@ -1,0 +1,132 @@
+"""One run: deploys at a pace that keeps the workers busy, faults at random moments, then peace and a look at it all."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from dataclasses import replace
+from threading import Timer
+from typing import TYPE_CHECKING, Final
+
+from docker.errors import DockerException
+from redis.exceptions import RedisError
+from requests.exceptions import RequestException
+
+from galaxy.domain.errors import GalaxyError
+from tests.chaos.collect import leftovers, waiting
+from tests.chaos.crew import SLOTS
+from tests.chaos.facts import FaultRecord
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from tests.chaos.choice import Choice
+    from tests.chaos.faults import Fault, Injected
+    from tests.chaos.world import World
+
+_TICK_S: Final = 0.1
+#: Mean time between two faults.
+_FAULT_EVERY_S: Final = 1.5
+#: So many faults that take something away go on at once, at most.
+_AT_ONCE: Final = 2
+#: A run has at most so many times the builds that were asked for, until each kind of fault has come.
+_MORE_BUILDS: Final = 3
+_QUIET_WITHIN_S: Final = 60.0
+
+
+class Drive:
+    """Runs a choice in a world."""
+
+    def __init__(self, world: World, rng: Random, choice: Choice) -> None:
+        self._world = world
+        self._rng = rng
+        self._choice = choice
+        self._bag: list[Fault] = []
+        self._healing: dict[str, Timer] = {}
+        self._unfinished = 0
+        self.faults: list[FaultRecord] = []
+
+    def run(self) -> float:
+        """Deploys and breaks until all is deployed and done; then heals, and waits for peace.
+
+        Returns:
+            How long peace took, in seconds: nothing is unfinished, waiting, or left on the engine any more.
+        """
+        next_fault = time.monotonic()
+        while self._goes_on:
+            self._watch()
+            if self._has_room:
+                with suppress(GalaxyError):  # next time
+                    self._world.traffic.deploy()
+            if time.monotonic() >= next_fault:
+                self._inject()
+                next_fault = time.monotonic() + self._rng.expovariate(1 / _FAULT_EVERY_S)
+            time.sleep(_TICK_S)
+        return self._make_peace()
+
+    @property
+    def _has_room(self) -> bool:
+        """A slot is free: then recovery is not hidden by waiting for one."""
+        return self._unfinished < self._choice.workers * SLOTS
+
+    @property
+    def _goes_on(self) -> bool:
+        """Until there were enough builds, and each kind of fault has come at least once."""
+        deploys, builds = self._world.traffic.deploys, self._choice.builds
+        missing = {fault.name for fault in self._choice.faults} - {fault.name for fault in self.faults}
+        return deploys < builds or (bool(missing) and deploys < _MORE_BUILDS * builds)
+
+    def _inject(self) -> None:
+        self._healing = {part: timer for part, timer in self._healing.items() if timer.is_alive()}
+        if not self._bag:
+            self._bag = self._rng.sample(self._choice.faults, len(self._choice.faults))
+        if not self._bag or len(self._healing) >= _AT_ONCE:
+            return
+        fault, at = self._bag.pop(), time.time()
+        away = fault.part and fault.part in self._healing
+        hit = None if away else fault.inject(self._world, self._rng)
+        if hit is None:
+            self._bag.insert(0, fault)  # its time will come
+            return
+        self.faults.append(
+            FaultRecord(fault.name, at, time.time() + hit.heal_in_s, hit.member, hit.pid, fault.aim)
+        )
+        if hit.heal_in_s:
+            self._heal_later(fault, hit)
+
+    def _heal_later(self, fault: Fault, hit: Injected) -> None:
+        number = len(self.faults) - 1
+
+        def heal() -> None:
+            hit.heal()
+            self.faults[number] = replace(self.faults[number], until=time.time())
+
+        timer = Timer(hit.heal_in_s, heal)
+        timer.start()
+        self._healing[fault.part or f"{fault.name} {hit.member}"] = timer
+
+    def _watch(self) -> None:
+        """Keeps the processes alive, and looks at what goes on, as far as anybody answers."""
+        world = self._world
+        world.crew.look_after()
+        with suppress(DockerException, RequestException, OSError):
+            world.bundles.see(world.running())
+        with suppress(GalaxyError):
+            if world.traffic.insist():
+                self._unfinished = len(world.traffic.unfinished())
+
+    def _make_peace(self) -> float:
+        for timer in self._healing.values():
+            timer.join()
+        since = time.monotonic()
+        while time.monotonic() < since + _QUIET_WITHIN_S and not self._is_quiet():
+            time.sleep(_TICK_S)
+        return time.monotonic() - since
+
+    def _is_quiet(self) -> bool:
+        self._watch()
+        world = self._world
+        try:
+            return not (world.traffic.unfinished() or any(waiting(world).values()) or leftovers(world))
+        except (GalaxyError, RedisError, DockerException, RequestException, OSError):
+            return False
