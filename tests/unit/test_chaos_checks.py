@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +12,14 @@ from galaxy.domain.activity import ActivityEntry
 from galaxy.domain.log import LogLine, Source, Stream
 from galaxy.domain.models import Version, VersionRef
 from galaxy.domain.states import VersionState
+from tests.chaos import faults
 from tests.chaos.choice import BadChoiceError, choose
 from tests.chaos.facts import Began, Deployed, Facts, FaultRecord, Pushed, Run, Timing
 from tests.chaos.invariants import CHECKS, violations
 from tests.chaos.plans import Plan
 from tests.chaos.recovery import recoveries
 from tests.chaos.report import report
+from tests.support.fleet import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -246,6 +249,11 @@ def test_the_report_counts_builds_faults_and_violations() -> None:
     assert f"lost         1\n  {V2} still has a lease" in text
     assert "doubled      0" in text
     assert "median 5.0 s, maximum 5.0 s of 1" in text
+
+
+def test_the_page_names_every_fault_and_every_check() -> None:
+    rows = re.findall(r"^\| `([a-z -]+)` \|", (ROOT / "docs" / "chaos.md").read_text(), re.MULTILINE)
+    assert rows == [*(fault.name for fault in faults.ALL), *CHECKS]
 
 
 def test_a_choice_can_be_repeated() -> None:
