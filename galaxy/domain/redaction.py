@@ -22,7 +22,12 @@ MASK: Final = b"[redacted]"
 _TOKEN_LENGTH: Final = 20
 _QUERY_VALUE_LENGTH: Final = 8
 
+#: Shorter values are not looked for in base64: what is left of them there is like many a word.
+_BASE64_LENGTH: Final = 8
+
 _LINE_END: Final = re.compile(r"[\r\n]+")
+
+_URL_SAFE: Final = str.maketrans("+/", "-_")
 
 #: UTF-8 characters have at most this many bytes.
 _MAX_CHARACTER_BYTES: Final = 4
@@ -50,7 +55,8 @@ class Redactor:
 
     Args:
         secrets: The bundle URL and the values of the settings' `env`. Each line of a value with several
-            lines counts as a secret; of a URL also its percent-encoded and -decoded form, the one without its
+            lines counts as a secret. Looked for is a value as it is, percent-encoded, in JSON, XML and shell
+            quotes, and in base64, alone or amid other text; of a URL also its decoded form, the one without its
             scheme, its login and password, its query and long values in it, and long parts of its path.
     """
 
@@ -148,6 +154,19 @@ def _spellings(value: str) -> Iterator[str]:
     yield json.dumps(value, ensure_ascii=False)[1:-1]
     yield value.replace("&", "&amp;")
     yield value.replace("'", "'\\''")
+    yield from _in_base64(value.encode(errors="replace"))
+
+
+def _in_base64(value: bytes) -> Iterator[str]:
+    """What base64 makes of a value wherever it stands in a text, less the digits that depend on its neighbours."""
+    if len(value) < _BASE64_LENGTH:
+        return
+    for before in range(3):
+        encoded = b64encode(b"\0" * before + value).decode().rstrip("=")
+        depends_on_next = bool((before + len(value)) % 3)
+        own = encoded[(before * 8 + 5) // 6 : len(encoded) - depends_on_next]
+        yield own
+        yield own.translate(_URL_SAFE)
 
 
 def _parts_of_url(value: str) -> Iterator[str]:

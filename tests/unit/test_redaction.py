@@ -82,6 +82,20 @@ def test_the_longest_secret_wins_and_overlapping_ones_are_masked_together() -> N
     assert _redacted("aaaaaaa", "aaaa") == "[redacted]"
 
 
+@given(
+    secret=st.binary(min_size=8, max_size=40).map(bytes.hex),
+    before=st.text(st.characters(codec="utf-8"), max_size=5),
+    after=st.text(st.characters(codec="utf-8"), max_size=5),
+)
+def test_of_a_value_in_base64_no_more_than_an_edge_is_left_wherever_it_stands(
+    secret: str, before: str, after: str
+) -> None:
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        encoded = encode(f"{before}{secret}{after}".encode()).decode()
+        left = _redacted(encoded, secret).replace(MASK.decode(), "", 1)
+        assert len(left) <= len(encode(before.encode())) + len(encode(after.encode())) + 4
+
+
 def test_a_mask_is_not_masked_again() -> None:
     assert _redacted("token-1 redacted", "token-1", "redacted") == "[redacted] [redacted]"
 
