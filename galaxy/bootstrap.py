@@ -124,7 +124,9 @@ class Pipeline:
         rules = DeployRules(
             section=settings.settings_section,
             settings_max_bytes=settings.settings_max_bytes,
-            default_base_image=ImageReference.parse(settings.default_base_image),
+            default_base_image=ImageReference.parse(
+                settings.default_base_image, path="GALAXY_DEFAULT_BASE_IMAGE"
+            ),
             allowed_registries=settings.allowed_registries,
         )
         return Releases(

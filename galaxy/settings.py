@@ -8,6 +8,11 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+#: A time of 0 or less means nothing anywhere, nor does one without an end.
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+WholeSeconds = Annotated[int, Field(gt=0)]
+Pause = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
 
 class Settings(BaseSettings):
     """The operator's choices. `Settings()` reads them from the environment and refuses what is malformed."""
@@ -31,8 +36,9 @@ class Settings(BaseSettings):
     """`http://HOST:PORT` that stands in for Docker Hub, for reading manifests and for pulling."""
     allowed_registries: Annotated[tuple[str, ...], NoDecode] = ()
     """Registries other than Docker Hub that base images may come from; comma-separated hosts."""
-    registry_timeout_s: float = 10.0
-    """For one request to a registry's API; the engine's own pulls and pushes have `engine_timeout_s`."""
+    registry_timeout_s: Seconds = 10.0
+    """For one question to a registry's API, its token and redirects included; the engine's pulls and pushes have
+    `engine_timeout_s`."""
 
     # What a deploy may say
     settings_section: str = "galaxy.meteor.com"
@@ -41,13 +47,13 @@ class Settings(BaseSettings):
     """As Galaxy: settings travel in an environment variable of the app's containers."""
     default_base_image: str = "meteor/galaxy-app:latest"
     """For settings without a `baseImage`."""
-    idempotency_retention_s: int = 30 * 24 * 3600
+    idempotency_retention_s: WholeSeconds = 30 * 24 * 3600
     """How long a deploy's idempotency key is remembered."""
 
     # The build stage
-    engine_timeout_s: float = 600.0
+    engine_timeout_s: Seconds = 600.0
     """For one answer of the engine: the longest silence of a pull, commit or push."""
-    build_timeout_s: float = 3600.0
+    build_timeout_s: Seconds = 3600.0
     """Deadline of one attempt, all steps together."""
     build_network: str = "bridge"
     """The engine's network that build containers are attached to: one that deploy/build-network made. On the default,
@@ -62,19 +68,19 @@ class Settings(BaseSettings):
     """An OCI runtime for build containers that the engine knows, such as gVisor's `runsc`."""
     name: str = "galaxy"
     """Name of this pipeline, first part of every container name: several can share an engine."""
-    retry_backoff_s: float = 5.0
+    retry_backoff_s: Pause = 5.0
     """Wait before the first retry; doubles with each further one."""
-    retry_backoff_max_s: float = 300.0
+    retry_backoff_max_s: Pause = 300.0
     """The longest wait before a retry."""
-    lease_s: float = 20.0
+    lease_s: Seconds = 20.0
     """How long a worker may be silent before its attempt counts as lost. Renewed every third of it, or every 2 s."""
-    reconcile_period_s: float = 5.0
+    reconcile_period_s: Seconds = 5.0
     """How often beat looks for versions that wait or whose lease ran out."""
     beat_lock_s: float = Field(default=15.0, ge=1)
     """How long the leading beat may be silent before another one leads. It gives a sign of life every third of it."""
-    reap_period_s: float = 20.0
+    reap_period_s: Seconds = 20.0
     """How often a build worker looks for what dead attempts left on its engine."""
-    requeue_after_s: float = 20.0
+    requeue_after_s: Seconds = 20.0
     """How long a version may wait unclaimed before it is enqueued again."""
 
     # Operators
@@ -102,7 +108,7 @@ class Settings(BaseSettings):
     """Share of a wave's builds that may fail, besides those whose previous build had failed too, before it pauses."""
 
     # Logs
-    log_retention_s: int = 7 * 24 * 3600
+    log_retention_s: WholeSeconds = 7 * 24 * 3600
     """How long an app's log lines are kept."""
     log_max_bytes: int = 64 * 1024 * 1024
     """Size of an app's log in Redis, where it is compressed; the oldest lines go first."""

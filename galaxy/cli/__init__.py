@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from typing import TYPE_CHECKING
+
 import click
 
 from galaxy.cli.deploy import deploy
@@ -9,24 +13,50 @@ from galaxy.cli.doctor import doctor
 from galaxy.cli.logs import logs
 from galaxy.cli.versions import activity, apps, cancel, show, versions
 
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
 EXIT_INVALID = 2
 EXIT_UNREACHABLE = 3
+EXIT_INTERRUPTED = 130
 
 
 class _ErrorsAsExitCodes(click.Group):
     """Shows errors of the project as one message, and ends with the exit code that stands for their branch."""
 
     def invoke(self, ctx: click.Context) -> object:
+        _speak_plainly()
         try:
-            return super().invoke(ctx)
-        except click.exceptions.Exit:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except (click.exceptions.Exit, click.ClickException):
             raise
+        except BrokenPipeError:
+            # the reader of a pipe has had enough; what is still to be written goes nowhere
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(0)
+        except KeyboardInterrupt:
+            click.echo("\nInterrupted.", err=True)
+            ctx.exit(EXIT_INTERRUPTED)
         except Exception as error:
             code = _exit_code(error)
             if code is None:
                 raise
             click.secho(f"galaxy: {_told(error)}", fg="red", err=True)
             ctx.exit(code)
+        return result
+
+
+def _speak_plainly() -> None:
+    """Events that services log are for operators; the person who runs a command reads a sentence, on stderr."""
+    import structlog
+
+    def note(_: object, level: str, event: MutableMapping[str, object]) -> str:
+        if level not in {"warning", "error", "critical"}:
+            raise structlog.DropEvent
+        return f"Note: {event.get('error', event['event'])}"
+
+    structlog.configure(processors=[note], logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 
 
 def _exit_code(error: Exception) -> int | None:

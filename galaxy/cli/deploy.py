@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 import click
+
+from galaxy.cli.render import visible
 
 if TYPE_CHECKING:
     from galaxy.bootstrap import Pipeline
@@ -18,8 +21,14 @@ EXIT_FAILED = 1
 EXIT_TIMED_OUT = 4
 EXIT_DETACHED = 130
 
-#: When the version is final and the log is quiet for this long, all has been said.
+#: How long the log may be quiet before the version is looked at.
 _QUIET_MS = 200
+
+
+def _not_negative(_: click.Context, __: click.Parameter, value: float | None) -> float | None:
+    if value is not None and not (math.isfinite(value) and value >= 0):
+        raise click.BadParameter("must be a number of seconds, 0 or more.")
+    return value
 
 
 @click.command()
@@ -34,7 +43,14 @@ _QUIET_MS = 200
     help="settings.json, or -.",
 )
 @click.option("--no-wait", is_flag=True, help="Return as soon as the version is recorded.")
-@click.option("--timeout", "timeout_s", type=float, metavar="SECONDS", help="Stop waiting after this long.")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=float,
+    metavar="SECONDS",
+    callback=_not_negative,
+    help="Stop waiting after this long.",
+)
 @click.option("--idempotency-key", metavar="K", help="The same key and content make one version only.")
 @click.option("--by", "deployed_by", metavar="WHO", envvar="USER", help="Who deploys; default: $USER.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -52,13 +68,18 @@ def deploy(
     from galaxy.bootstrap import pipeline
 
     here = pipeline()
-    deployed = here.releases.deploy(
-        app=app,
-        settings=settings_file.read(),
-        bundle_url=bundle_url,
-        deployed_by=deployed_by,
-        idempotency_key=idempotency_key,
-    )
+    try:
+        deployed = here.releases.deploy(
+            app=app,
+            settings=settings_file.read(),
+            bundle_url=bundle_url,
+            deployed_by=deployed_by,
+            idempotency_key=idempotency_key,
+        )
+    except KeyboardInterrupt:
+        click.echo("\nInterrupted before the deploy was confirmed; it may have been recorded.", err=True)
+        click.echo(f"See with: galaxy versions {visible(app)}", err=True)
+        sys.exit(EXIT_DETACHED)
     if no_wait:
         for warning in deployed.warnings:
             click.echo(f"Warning: {warning}", err=True)
@@ -91,6 +112,8 @@ def _watch(here: Pipeline, deployed: Deployed, timeout_s: float | None) -> Versi
             if version.state not in UNFINISHED and not page.lines:
                 return version  # it was final before this look at the log, and nothing more came
             version = here.store.version(ref)
+            if version.state not in UNFINISHED:
+                here.announcer.tell(ref.app)  # whoever made the last move may not have come to it yet
             if version.state in UNFINISHED and give_up_at is not None and time.monotonic() > give_up_at:
                 click.echo(f"Timed out waiting; {ref} is {version.state} and goes on.", err=True)
                 _leave(ref, EXIT_TIMED_OUT)
@@ -118,5 +141,6 @@ def _print_accepted(deployed: Deployed, *, as_json: bool) -> None:
 
 def _result(version: Version) -> str:
     if version.failed:
-        return f"{version.app} version {version.number}: {version.state}. {version.failure or ''}".rstrip()
+        reason = visible(version.failure or "")
+        return f"{version.app} version {version.number}: {version.state}. {reason}".rstrip()
     return f"{version.app} version {version.number}: {version.state}, {version.image}@{version.image_digest}"

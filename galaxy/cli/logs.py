@@ -62,8 +62,6 @@ def logs(
                 printer.show(page.lines)
     except KeyboardInterrupt:
         sys.exit(130)
-    except BrokenPipeError:  # the reader of a pipe has had enough
-        sys.stderr.close()
 
 
 def _filter(number: int | None, source: str) -> LogFilter:

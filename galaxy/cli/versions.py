@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from galaxy.cli.render import visible
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -95,7 +97,7 @@ def activity(app: str, limit: int, as_json: bool) -> None:
     if as_json:
         _print_lines(json.dumps(entry.model_dump() | {"sentence": entry.sentence}) for entry in entries)
     else:
-        _print_lines(f"{_time(entry.at_ms)}  {_harmless(entry.sentence)}" for entry in entries)
+        _print_lines(f"{_time(entry.at_ms)}  {visible(entry.sentence)}" for entry in entries)
 
 
 @click.command()
@@ -131,12 +133,7 @@ def _facts(version: Version) -> Iterable[tuple[str, str]]:
     if version.finished_at_ms:
         yield "finished", _time(version.finished_at_ms)
     if version.failure:
-        yield "failure", _harmless(version.failure)
-
-
-def _harmless(text: str) -> str:
-    """Control characters could play tricks with a terminal."""
-    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
+        yield "failure", visible(version.failure)
 
 
 def _time(at_ms: int) -> str:

@@ -204,7 +204,7 @@ def _warnings(
     content: Mapping[str, object], section: Mapping[str, object], env: Collection[str], rules: DeployRules
 ) -> list[str]:
     ours = quoted(rules.section)
-    unlike = [key for key in content if key != rules.section and _folded(key) == _folded(rules.section)]
+    unlike = [key for key in content if key != rules.section and _is_like(key, rules.section)]
     unknown = sorted(section.keys() - {"baseImage", "env"})
     platform = sorted(name for name in env if name in PLATFORM_ENV or name.startswith(PLATFORM_ENV_PREFIX))
     return [
@@ -231,6 +231,14 @@ def _meant(key: str, words: Mapping[str, str]) -> str | None:
     candidates = [word for word in words if len(word) >= _MIN_LIKENESS_LENGTH]
     like = difflib.get_close_matches(folded, candidates, n=1, cutoff=_LIKENESS)
     return words[like[0]] if like else None
+
+
+def _is_like(key: str, section: str) -> bool:
+    """Whether a key was most likely meant to be our section: `Galaxy.Meteor.com`, `galaxy.meteor.co`."""
+    # difflib's time grows with the product of the lengths, and keys are as long as their author likes
+    if abs(len(key) - len(section)) > len(section):
+        return False
+    return difflib.SequenceMatcher(None, _folded(key), _folded(section)).ratio() >= _LIKENESS
 
 
 def _folded(key: str) -> str:

@@ -129,7 +129,7 @@ class Doctor:
 
     def _base_images(self) -> Iterator[Finding]:
         mirror = self._settings.docker_hub_mirror
-        reference = ImageReference.parse(self._settings.default_base_image)
+        reference = ImageReference.parse(self._settings.default_base_image, path="GALAXY_DEFAULT_BASE_IMAGE")
         digest = self._registry.resolve(reference)
         through = f", says the mirror {mirror}" if mirror and reference.is_docker_hub else ""
         yield fine(_BASE_IMAGES, f"{reference} is {digest}{through}.")

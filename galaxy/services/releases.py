@@ -10,14 +10,14 @@ from pydantic import SecretStr
 
 from galaxy.domain.app_name import parse_app_name
 from galaxy.domain.deploy_request import DeployRequest, parse_who
-from galaxy.domain.errors import QueueError
+from galaxy.domain.errors import IllegalTransition, QueueError
 from galaxy.domain.models import Frozen, NewVersion, VersionRef
+from galaxy.domain.states import VersionState
 
 if TYPE_CHECKING:
     from galaxy.adapters.queue import TaskQueue
     from galaxy.adapters.store import RedisStore
     from galaxy.domain.app_settings import DeployRules
-    from galaxy.domain.states import VersionState
     from galaxy.services.announcer import Announcer
     from galaxy.services.logbook import Logbook
 
@@ -141,7 +141,14 @@ class Releases:
         ref = VersionRef(parse_app_name(app), number)
         who = parse_who(by, path="by")
         self._store.version(ref)
-        state = self._store.cancel(ref, f"Cancelled by {who}.")
+        try:
+            state = self._store.cancel(ref, f"Cancelled by {who}.")
+        except IllegalTransition:
+            now = self._store.version(ref).state
+            raise IllegalTransition(
+                f"Version {number} of {ref.app} is {now} and can't be cancelled.",
+                "Deploy another version to replace it." if now is VersionState.ACTIVE else "",
+            ) from None
         self._announcer.tell(ref.app)
         return state
 

@@ -479,3 +479,16 @@ def test_no_message_ever_holds_a_value_of_the_environment(
         except InvalidInput as refusal:
             told = f"{refusal} {refusal.problems!r} {refusal.__context__!r}"
         assert SECRET not in told
+
+
+@pytest.mark.parametrize(
+    "key", ["galaxy.meteor.co", "galaxy.meteor.comm", "Galaxy.Meteor.com", "galaxy-meteor.com"]
+)
+def test_a_section_that_is_misspelled_is_warned_about(key: str) -> None:
+    (warning,) = parse({key: {"env": {"A": "b"}}}).warnings
+    assert f'"{key}" is left to the app' in warning
+
+
+@pytest.mark.parametrize("key", ["public", "packages", "meteor", "galaxy", "www.example.com", "x" * 20_000])
+def test_other_keys_are_the_apps_own(key: str) -> None:
+    assert parse({key: {}}).warnings == ()

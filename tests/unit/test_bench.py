@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import structlog
 from click.testing import CliRunner
 
 from bench import __main__ as program
@@ -55,6 +56,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str, outcome: Result | Exce
 
     monkeypatch.setattr(program, "BENCHMARKS", {"cli_help": benchmark})
     ended = CliRunner().invoke(program.main, arguments)
+    structlog.reset_defaults()  # the program sends events to what CliRunner took for its stderr
     return ended.exit_code, ended.stdout
 
 
