@@ -76,9 +76,7 @@ class IsolationProbe:
             BaseImageUnusable: The default base image's bash can't do it.
         """
         tried = self._targets()
-        base = ImageReference.parse(self._settings.default_base_image)
-        digest = str(self._registry.resolve(base))
-        image = self._engine.pull(self._registry.pull_source(base), digest, _carry_on)
+        image = self._base_image()
         variables = image.config.get("Env")
         return report(
             self._settings.build_network,
@@ -87,6 +85,11 @@ class IsolationProbe:
             intended_capabilities=CAPABILITIES.values(),
             image_variables=[str(each) for each in variables] if isinstance(variables, list) else [],
         )
+
+    def _base_image(self) -> Image:
+        base = ImageReference.parse(self._settings.default_base_image)
+        digest = str(self._registry.resolve(base))
+        return self._engine.pull(self._registry.pull_source(base), digest, _carry_on)
 
     def _targets(self) -> tuple[Target, ...]:
         machine = self._engine.machine()

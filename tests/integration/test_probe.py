@@ -95,7 +95,11 @@ def test_without_a_network_nothing_is_reached(probes: Probes, listener: tuple[st
 def test_it_sees_the_container_as_setup_does(probes: Probes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GALAXY_SECRET_OF_A_TEST", "1")
     spec = BaseImageSpec(dockerfile='ENV NODE_ENV=production\nUSER app\nCMD ["/bin/true"]')
-    report = probes.probe(spec, store="redis://127.0.0.1:1/0", network="none").run()
+    probe = probes.probe(spec, store="redis://127.0.0.1:1/0", network="none")
+    report = probe.run()
+    seen = probe._look(probe._base_image(), ())
+    assert seen.variables == {"PATH", "HOSTNAME", "HOME", "NODE_ENV"}
+    assert seen.capabilities != 0
     assert (report.leaked, report.excess_capabilities, report.no_new_privileges) == ((), (), True)
 
 
