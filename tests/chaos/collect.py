@@ -73,7 +73,9 @@ def waiting(world: World) -> dict[str, int]:
     with world.redis.client(world.broker_db) as broker:
         found = {f"queue {queue}": int(broker.llen(queue)) for queue in _QUEUES}
     with world.redis.client(world.store_db) as store:
-        found["due"] = int(store.zcard(world.pipeline.keys.due()))
+        keys = world.pipeline.keys
+        found["due"] = int(store.zcard(keys.due()))
+        found["sentences for the logs of apps"] = int(store.scard(keys.untold_apps()))
     return found
 
 

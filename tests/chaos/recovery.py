@@ -18,12 +18,14 @@ class Recovery(NamedTuple):
 
     Attributes:
         seconds: From the fault to the beginning of the next attempt.
+        meanwhile: Names of the other faults before that beginning.
         allowed_s: The bound, and whatever else was broken meanwhile.
     """
 
     ref: VersionRef
     fault: str
     seconds: float
+    meanwhile: tuple[str, ...]
     allowed_s: float
 
 
@@ -38,16 +40,26 @@ def recoveries(facts: Facts) -> list[Recovery]:
             continue
         fault = next((fault for fault in facts.faults if _hit(fault, one, later)), None)
         if fault:
-            allowed_s = facts.timing.recovery_s + _broken_s(facts, fault, later.at)
-            found.append(Recovery(one.ref, fault.name, later.at - fault.at, allowed_s))
+            others = [*_meanwhile(facts, fault, later.at)]
+            # each may take its own time, and what it takes to start things again
+            broken_s = sum(other.until - other.at + facts.timing.allowance_s for other in others)
+            names = tuple(other.name for other in others)
+            seconds = later.at - fault.at
+            found.append(Recovery(one.ref, fault.name, seconds, names, facts.timing.recovery_s + broken_s))
     return found
 
 
 def late(facts: Facts) -> Iterator[str]:
     """Recoveries that took longer than they may."""
-    for ref, fault, seconds, allowed_s in recoveries(facts):
-        if seconds > allowed_s:
-            yield f"{ref}: {seconds:.1f} s from {fault} to the next attempt, and {allowed_s:.1f} s are allowed"
+    for one in recoveries(facts):
+        if one.seconds > one.allowed_s:
+            yield f"{one.ref}: {told(one)}, and {one.allowed_s:.1f} s are allowed"
+
+
+def told(recovery: Recovery) -> str:
+    """For people."""
+    others = f", while there was {', '.join(recovery.meanwhile)}" if recovery.meanwhile else ""
+    return f"{recovery.seconds:.1f} s from {recovery.fault} to the next attempt{others}"
 
 
 def _hit(fault: FaultRecord, began: Began, later: Began) -> bool:
@@ -56,10 +68,8 @@ def _hit(fault: FaultRecord, began: Began, later: Began) -> bool:
     return fault.pid is None or fault.pid == began.pid
 
 
-def _broken_s(facts: Facts, fault: FaultRecord, until: float) -> float:
-    """Other faults before the next attempt: each may take its own time, and what it takes to start things again."""
-    return sum(
-        other.until - other.at + facts.timing.allowance_s
-        for other in facts.faults
-        if other is not fault and other.aim != "nuisance" and other.at < until and other.until + 1 > fault.at
-    )
+def _meanwhile(facts: Facts, fault: FaultRecord, until: float) -> Iterator[FaultRecord]:
+    """Other faults that took something away, or had just done so, before the next attempt."""
+    for other in facts.faults:
+        if other is not fault and other.aim != "nuisance" and other.at < until and other.until + 1 > fault.at:
+            yield other

@@ -6,7 +6,7 @@ from collections import Counter
 from statistics import median
 from typing import TYPE_CHECKING
 
-from tests.chaos.recovery import recoveries
+from tests.chaos.recovery import recoveries, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ def report(facts: Facts, found: Mapping[str, Sequence[str]], *, peace_s: float) 
     for name, violations in found.items():
         yield f"{name:<12} {len(violations)}"
         yield from (f"  {violation}" for violation in violations[:_SHOWN])
-    yield f"recovery     {_recovery(facts)}"
+    yield from _recovery(facts)
     yield f"peace        {peace_s:.1f} s after the last fault was healed"
 
 
@@ -34,13 +34,19 @@ def _counted(counter: Counter[str]) -> str:
     return ", ".join(f"{name} {count}" for name, count in sorted(counter.items())) or "none"
 
 
-def _recovery(facts: Facts) -> str:
-    seconds = [one.seconds for one in recoveries(facts)]
+def _recovery(facts: Facts) -> Iterator[str]:
     timing = facts.timing
     bound = (
         f"lease {timing.lease_s:g} s + reconciler {timing.reconcile_s:g} s + allowance {timing.allowance_s:g} s,"
         " and what else was broken meanwhile"
     )
-    if not seconds:
-        return f"no attempt was lost with its worker (bound: {bound})"
-    return f"median {median(seconds):.1f} s, maximum {max(seconds):.1f} s of {len(seconds)} (bound: {bound})"
+    found = recoveries(facts)
+    if not found:
+        yield f"recovery     no attempt was lost with its worker (bound: {bound})"
+        return
+    seconds = [one.seconds for one in found]
+    alone = [one.seconds for one in found if not one.meanwhile]
+    yield f"recovery     median {median(seconds):.1f} s, maximum {max(seconds):.1f} s of {len(found)} (bound: {bound})"
+    if alone:
+        yield f"  with nothing else broken: median {median(alone):.1f} s, maximum {max(alone):.1f} s of {len(alone)}"
+    yield f"  the longest: {told(max(found, key=lambda one: one.seconds))}"
