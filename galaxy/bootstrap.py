@@ -12,6 +12,7 @@ from redis.retry import Retry
 
 from galaxy.adapters.addresses import addresses_of, own_addresses
 from galaxy.adapters.base_image_store import BaseImageStore
+from galaxy.adapters.disk_watch import DiskLimits
 from galaxy.adapters.docker_engine import DockerEngine
 from galaxy.adapters.isolation import Isolation
 from galaxy.adapters.keys import Keys
@@ -104,6 +105,9 @@ class Pipeline:
             cpus=settings.build_cpus,
             pids=settings.build_pids,
             runtime=settings.build_runtime,
+            disk=DiskLimits(
+                max_bytes=settings.build_disk_bytes, reserve_bytes=settings.build_disk_reserve_bytes
+            ),
         )
         return DockerEngine(isolation=isolation, timeout_s=settings.engine_timeout_s)
 

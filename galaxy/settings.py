@@ -55,6 +55,8 @@ class Settings(BaseSettings):
     """For one answer of the engine: the longest silence of a pull, commit or push."""
     build_timeout_s: Seconds = 3600.0
     """Deadline of one attempt, all steps together."""
+    build_silence_timeout_s: float = Field(default=1200.0, ge=0)
+    """How long setup.sh may print nothing, or a pull or push make no progress; 0 for any time."""
     build_network: str = "bridge"
     """The engine's network that build containers are attached to: one that deploy/build-network made. On the default,
     which every engine has, they reach everything."""
@@ -64,6 +66,10 @@ class Settings(BaseSettings):
     """Processors' worth of time of a build container; 0 for no limit."""
     build_pids: int = Field(default=2048, ge=0)
     """Processes and threads of a build container; 0 for no limit."""
+    build_disk_bytes: int = Field(default=10 * 1024**3, ge=0)
+    """Files that a build may write, its anonymous volumes included; 0 for no limit. Looked at every few seconds."""
+    build_disk_reserve_bytes: int = Field(default=512 * 1024**2, ge=0)
+    """Room that has to stay on the engine's filesystem, or builds fail; 0 for none. For engines on this machine."""
     build_runtime: str | None = None
     """An OCI runtime for build containers that the engine knows, such as gVisor's `runsc`."""
     name: str = "galaxy"

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from galaxy.domain.log import Stream
 
 
+def carry_on() -> None:
+    """A `keep_going` that never objects, and an `on_progress` that does not care."""
+
+
 class Image(Frozen):
     """An image on the engine.
 
@@ -37,11 +41,17 @@ class Container(Frozen):
 
 
 class TaggedImage(Frozen):
-    """A tag on the engine. `digests`: `REPOSITORY@DIGEST` for each place its image was pushed to or pulled from."""
+    """An image on the engine that has tags.
+
+    Attributes:
+        tags: All of them, as `REPOSITORY:TAG`.
+        digests: `REPOSITORY@DIGEST` for each place that it was pushed to or pulled from.
+    """
 
     id: str
-    reference: str
+    tags: tuple[str, ...]
     digests: tuple[str, ...]
+    labels: dict[str, str]
 
 
 class Machine(Frozen):
@@ -70,7 +80,8 @@ class BuildContainer(Protocol):
             keep_going: Called several times a second; what it raises ends the run.
 
         Raises:
-            SetupFailed: The container could not be started.
+            BaseImageUnusable: The container could not be started.
+            DiskLimitReached: It wrote more than it may.
             EngineError: The engine went away or refused.
         """
         ...
@@ -81,23 +92,48 @@ class BuildContainer(Protocol):
 
 
 class Engine(Protocol):
-    """A container engine. All methods raise `EngineError` when it can't be reached or refuses."""
+    """A container engine. All methods raise `EngineError` when it can't be reached or refuses.
 
-    def pull(self, repository: str, digest: str, keep_going: Callable[[], None]) -> Image:
-        """The image with this manifest digest, pulled unless the engine has it."""
+    What takes a `keep_going` asks it several times a second, also while the engine hangs. When it raises, so does the
+    call, and the engine is told that nobody waits any more.
+    """
+
+    def pull(
+        self,
+        repository: str,
+        digest: str,
+        keep_going: Callable[[], None],
+        on_progress: Callable[[], None] = carry_on,
+    ) -> Image:
+        """The image with this manifest digest, pulled unless the engine has it.
+
+        Args:
+            repository: With its registry's host.
+            digest: Of the manifest.
+            keep_going: Ends the pull when it raises.
+            on_progress: Called whenever the engine tells of progress.
+        """
         ...
 
-    def setup_script(self, image: Image, *, name: str) -> SetupScript:
+    def setup_script(
+        self, image: Image, *, name: str, keep_going: Callable[[], None] = carry_on
+    ) -> SetupScript:
         """Looks at `/app/setup.sh` in the image, without running anything.
 
         Args:
             image: On this engine.
             name: Of a container that is needed for it for a moment.
+            keep_going: Ends the look when it raises.
         """
         ...
 
     def build_container(
-        self, image: Image, *, name: str, command: tuple[str, ...]
+        self,
+        image: Image,
+        *,
+        name: str,
+        command: tuple[str, ...],
+        keep_going: Callable[[], None] = carry_on,
     ) -> AbstractContextManager[BuildContainer]:
         """Creates a container that will run `command` in place of what the image runs.
 
@@ -105,8 +141,18 @@ class Engine(Protocol):
         """
         ...
 
-    def push(self, repository: str, tag: str, image_id: str, keep_going: Callable[[], None]) -> str:
-        """Pushes one tag and returns the manifest digest that its registry has now.
+    def push(
+        self,
+        repository: str,
+        tag: str,
+        image_id: str,
+        keep_going: Callable[[], None],
+        on_progress: Callable[[], None] = carry_on,
+    ) -> str:
+        """Tags an image, pushes that tag, and returns the manifest digest that its registry has now.
+
+        A push that is given up does not move the tag in the registry afterwards, unless the registry has been sent
+        the manifest already.
 
         Raises:
             EngineError: Also when the tag named another image than `image_id` by the time it was pushed.
@@ -114,7 +160,10 @@ class Engine(Protocol):
         ...
 
     def remove_image(self, reference: str) -> None:
-        """Removes a tag, and the image if it was its last; one that is gone already is fine."""
+        """Removes a tag, and the image if it was its last; or an image by its id, with all of its tags.
+
+        One that is gone already is fine.
+        """
         ...
 
     def containers(self, prefix: str) -> tuple[Container, ...]:
@@ -126,7 +175,7 @@ class Engine(Protocol):
         ...
 
     def tagged_images(self, prefix: str) -> tuple[TaggedImage, ...]:
-        """All tags that begin so."""
+        """All images with a tag that begins so."""
         ...
 
     def ping(self) -> str:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from galaxy.adapters.engine import Container, Image, Machine, TaggedImage
+from galaxy.adapters.engine import Container, Image, Machine, TaggedImage, carry_on
 from galaxy.domain.contract import FileKind, SetupScript, declared_volumes
 from galaxy.domain.errors import BaseImageUnusable, EngineError
 from galaxy.domain.log import Stream
@@ -121,7 +121,13 @@ class FakeEngine:
 
     # -- what the build stage uses
 
-    def pull(self, repository: str, digest: str, keep_going: Callable[[], None]) -> Image:
+    def pull(
+        self,
+        repository: str,
+        digest: str,
+        keep_going: Callable[[], None],
+        on_progress: Callable[[], None] = carry_on,
+    ) -> Image:
         """See `Engine.pull`."""
         self._meet_fault("pull")
         reference = f"{repository}@{digest}"
@@ -129,6 +135,7 @@ class FakeEngine:
             return self.images[known]
         self._reach(repository)
         keep_going()
+        on_progress()
         found = self._registries.get(reference)
         if not found:
             raise EngineError(f"The engine could not pull the base image: no manifest {digest}.")
@@ -136,19 +143,28 @@ class FakeEngine:
         self.images[found] = self._contents[found].image
         return self.images[found].model_copy(update={"pulled": True})
 
-    def setup_script(self, image: Image, *, name: str) -> SetupScript:
+    def setup_script(
+        self, image: Image, *, name: str, keep_going: Callable[[], None] = carry_on
+    ) -> SetupScript:
         """See `Engine.setup_script`."""
         self._meet_fault("setup_script")
+        keep_going()
         if name in self.container_names:
             raise EngineError(f"The engine could not look into the base image: {name} is in use.")
         return self._content(image.id).script
 
     @contextmanager
     def build_container(
-        self, image: Image, *, name: str, command: tuple[str, ...]
+        self,
+        image: Image,
+        *,
+        name: str,
+        command: tuple[str, ...],
+        keep_going: Callable[[], None] = carry_on,
     ) -> Iterator[FakeBuildContainer]:
         """See `Engine.build_container`."""
         self._meet_fault("create")
+        keep_going()
         content = self._content(image.id)
         if name in self.container_names:
             raise EngineError(f"The engine could not create the build container: {name} is in use.")
@@ -161,13 +177,20 @@ class FakeEngine:
             self.container_names.discard(name)
             self.volumes -= volumes
 
-    def push(self, repository: str, tag: str, image_id: str, keep_going: Callable[[], None]) -> str:
+    def push(
+        self,
+        repository: str,
+        tag: str,
+        image_id: str,
+        keep_going: Callable[[], None],
+        on_progress: Callable[[], None] = carry_on,
+    ) -> str:
         """See `Engine.push`."""
         self._meet_fault("push")
-        self._reach(repository)
         keep_going()
-        if self._names.get(f"{repository}:{tag}") != image_id:
-            raise EngineError(f"The engine did not push the image that was committed for {repository}:{tag}.")
+        self.tag(repository, tag, image_id)
+        self._reach(repository)
+        on_progress()
         digest = _sha256(f"manifest of {image_id}")
         self._registries |= {f"{repository}:{tag}": digest, f"{repository}@{digest}": image_id}
         return digest
@@ -200,9 +223,14 @@ class FakeEngine:
         """See `Engine.tagged_images`."""
         self._meet_fault("tagged_images")
         return tuple(
-            TaggedImage(id=image_id, reference=name, digests=self._digests_of(image_id))
-            for name, image_id in self._names.items()
-            if name.startswith(prefix) and "@" not in name
+            TaggedImage(
+                id=image_id,
+                tags=self._tags_of(image_id),
+                digests=self._digests_of(image_id),
+                labels=_labels_of(self.images[image_id]),
+            )
+            for image_id in self.images
+            if any(tag.startswith(prefix) for tag in self._tags_of(image_id))
         )
 
     def ping(self) -> str:
@@ -235,6 +263,9 @@ class FakeEngine:
 
     def _digests_of(self, image_id: str) -> tuple[str, ...]:
         return tuple(name for name, known in self._registries.items() if known == image_id and "@" in name)
+
+    def _tags_of(self, image_id: str) -> tuple[str, ...]:
+        return tuple(name for name, named in self._names.items() if named == image_id and "@" not in name)
 
     def _content(self, image_id: str) -> _Content:
         if image_id not in self.images:
@@ -269,6 +300,11 @@ class FakeBuildContainer:
         """See `BuildContainer.commit`."""
         keep_going()
         return self._engine.save(self._content, repository, tag, config)
+
+
+def _labels_of(image: Image) -> dict[str, str]:
+    labels = image.config.get("Labels")
+    return dict(labels) if isinstance(labels, dict) else {}
 
 
 def _sha256(text: str) -> str:

@@ -12,13 +12,23 @@ T = TypeVar("T")
 
 #: How often `keep_going` is asked.
 _TICK_S: Final = 0.2
+#: How long a call may take to notice that it was cut off.
+_END_S: Final = 1.0
 
 
-def interruptible(call: Callable[[], T], keep_going: Callable[[], None]) -> T:
+def interruptible(
+    call: Callable[[], T], keep_going: Callable[[], None], cut_off: Callable[[], None] | None = None
+) -> T:
     """Makes a blocking call in a thread of its own; asks first, and then several times a second, whether to go on.
 
-    What `call` returns or raises, this returns or raises. When `keep_going` raises, the call is left alone, and
-    ends whenever its socket does: what it uses must not be used again.
+    What `call` returns or raises, this returns or raises. When `keep_going` raises, so does this, and nobody waits
+    for the call any more.
+
+    Args:
+        call: What blocks.
+        keep_going: Raises when there is no reason to go on.
+        cut_off: Ends the call from outside, such as by closing what it reads from. Without it the call goes on,
+            unseen, to its own end.
     """
     keep_going()
     results: list[T] = []
@@ -34,8 +44,14 @@ def interruptible(call: Callable[[], T], keep_going: Callable[[], None]) -> T:
             done.set()
 
     Thread(target=run, name="interruptible", daemon=True).start()
-    while not done.wait(_TICK_S):
-        keep_going()
+    try:
+        while not done.wait(_TICK_S):
+            keep_going()
+    except BaseException:
+        if cut_off:
+            cut_off()
+            done.wait(_END_S)
+        raise
     if errors:
         raise errors[0]
     return results[0]

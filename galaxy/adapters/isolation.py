@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from docker.types import LogConfig
 
+from galaxy.adapters.disk_watch import NO_LIMITS, DiskLimits
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -44,6 +46,7 @@ class Isolation:
         cpus: Processors' worth of time. 0: no limit.
         pids: Processes and threads. 0: no limit.
         runtime: An OCI runtime that the engine knows, such as gVisor's `runsc`; None takes the engine's default.
+        disk: What it may write. /dev/shm and other files in memory count as memory.
     """
 
     network: str = "bridge"
@@ -51,6 +54,7 @@ class Isolation:
     cpus: float = 0
     pids: int = 0
     runtime: str | None = None
+    disk: DiskLimits = NO_LIMITS
 
     def host_config(self, api: docker.APIClient) -> dict[str, Any]:
         """As the engine's API takes it. None of it gets into the committed image."""

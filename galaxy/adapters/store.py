@@ -17,6 +17,7 @@ from galaxy.domain.models import (
     MAX_ATTEMPTS,
     Attempt,
     BuiltImage,
+    ClaimState,
     Failure,
     NewVersion,
     NotClaimed,
@@ -201,13 +202,16 @@ class RedisStore:
         """
         return VersionState(self._run("cancel", ref, _member(ref), reason, uuid4().hex))
 
-    def holds_lease(self, ref: VersionRef, token: int) -> bool:
-        """Whether the claim with this token is the one that runs."""
+    def claim_state(self, ref: VersionRef, token: int) -> ClaimState:
+        """What became of the claim with this token."""
         with translated():
             state, current = cast(
                 "list[str | None]", self._redis.hmget(self._keys.version(*ref), ["state", "token"])
             )
-        return state == VersionState.BUILDING and current == str(token)
+        if state is None or token > int(current or 0):
+            return ClaimState.UNKNOWN
+        holds = state == VersionState.BUILDING and current == str(token)
+        return ClaimState.HELD if holds else ClaimState.ENDED
 
     # -- rollout
 

@@ -25,6 +25,10 @@ class FileKind(StrEnum):
 
     MISSING = "missing"
     FILE = "file"
+    DANGLING_LINK = "dangling link"
+    """A link to something that is not there."""
+    CIRCULAR_LINK = "circular link"
+    """Links that lead back to themselves, or through more links than anybody follows."""
     OTHER = "other"
 
 
@@ -97,13 +101,8 @@ def _overlap(one: PurePosixPath, other: PurePosixPath) -> bool:
 
 
 def _script_problem(script: SetupScript) -> str | None:
-    if script.kind is FileKind.MISSING:
-        return (
-            f"It has no {SETUP_SCRIPT}: add the script that installs a bundle, for example"
-            f" COPY --chmod=755 setup.sh {SETUP_SCRIPT}."
-        )
-    if script.kind is FileKind.OTHER:
-        return f"{SETUP_SCRIPT} is not a file: put an executable bash script there."
+    if script.kind is not FileKind.FILE:
+        return _NO_FILE[script.kind]
     if not script.executable:
         return f"{SETUP_SCRIPT} is not executable: add RUN chmod +x {SETUP_SCRIPT} to its Dockerfile."
     if script.first_line.endswith("\r"):
@@ -119,3 +118,18 @@ def _script_problem(script: SetupScript) -> str | None:
             f" #!/usr/bin/env bash, and it is {script.first_line[:80]!r}."
         )
     return None
+
+
+_NO_FILE: Final = {
+    FileKind.MISSING: (
+        f"It has no {SETUP_SCRIPT}: add the script that installs a bundle, for example"
+        f" COPY --chmod=755 setup.sh {SETUP_SCRIPT}."
+    ),
+    FileKind.DANGLING_LINK: (
+        f"{SETUP_SCRIPT} is a link to something that is not in the image: add that, or put the script itself there."
+    ),
+    FileKind.CIRCULAR_LINK: (
+        f"{SETUP_SCRIPT} is a link that leads back to itself: put an executable bash script there."
+    ),
+    FileKind.OTHER: f"{SETUP_SCRIPT} is not a file: put an executable bash script there.",
+}

@@ -54,11 +54,15 @@ class BaseImageUnusable(UserError):
 
 
 class SetupFailed(UserError):
-    """`/app/setup.sh` could not be started or ended with another exit code than 0."""
+    """`/app/setup.sh` ended with another exit code than 0."""
 
 
 class BuildTimedOut(UserError):
-    """The build ran past its deadline."""
+    """The build ran past its deadline, or showed no sign of life for too long."""
+
+
+class DiskLimitReached(UserError):
+    """The build wrote more files than a build may."""
 
 
 class InfrastructureError(GalaxyError):
@@ -67,6 +71,10 @@ class InfrastructureError(GalaxyError):
 
 class EngineError(InfrastructureError):
     """The container engine can't be reached or refused what we asked for."""
+
+
+class DiskFull(EngineError):
+    """The engine's filesystem has less room left than operators keep in reserve."""
 
 
 class RegistryError(InfrastructureError):

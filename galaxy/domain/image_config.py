@@ -4,24 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TypeAlias
+from typing import Final, TypeAlias
+
+from galaxy.domain.models import VersionRef
 
 #: The `Config` object of an image as the engine's API shows it.
 ImageConfig: TypeAlias = Mapping[str, object]
+
+_PREFIX: Final = "org.opencontainers.image."
+_TITLE, _VERSION = _PREFIX + "title", _PREFIX + "version"
 
 
 def oci_labels(
     *, app: str, version: int, base_name: str, base_digest: str, created: datetime
 ) -> dict[str, str]:
     """Labels that say where an app's image comes from; names from the OCI image specification's annotations."""
-    prefix = "org.opencontainers.image."
     return {
-        prefix + "created": created.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        prefix + "title": app,
-        prefix + "version": str(version),
-        prefix + "base.name": base_name,
-        prefix + "base.digest": base_digest,
+        _PREFIX + "created": created.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        _TITLE: app,
+        _VERSION: str(version),
+        _PREFIX + "base.name": base_name,
+        _PREFIX + "base.digest": base_digest,
     }
+
+
+def labelled_version(labels: Mapping[str, str]) -> VersionRef | None:
+    """The version that an image says it is; other people's images may say so too."""
+    app, number = labels.get(_TITLE, ""), labels.get(_VERSION, "")
+    return VersionRef(app, int(number)) if app and number.isascii() and number.isdecimal() else None
 
 
 def with_labels(base: ImageConfig, labels: Mapping[str, str]) -> dict[str, object]:

@@ -144,6 +144,17 @@ class NotClaimed(StrEnum):
     """The lease ran out and nobody has ended the attempt yet."""
 
 
+class ClaimState(StrEnum):
+    """What became of one claim of a version."""
+
+    HELD = "held"
+    """It holds the lease."""
+    ENDED = "ended"
+    """It does not, and never will again."""
+    UNKNOWN = "unknown"
+    """The store does not know the version, or has not given that token yet."""
+
+
 class BuiltImage(Frozen):
     """What a successful attempt leaves behind.
 

@@ -35,7 +35,12 @@ def app_image(registry: str, ref: VersionRef) -> tuple[str, str]:
     return f"{registry}/{image_repository(AppName(ref.app))}", str(ref.number)
 
 
-def parse_app_image(registry: str, reference: str) -> VersionRef | None:
-    """The version that an image reference stands for; None when it is no app image of this registry."""
-    match = re.fullmatch(rf"{re.escape(registry)}/apps/([^/:]+):(\d+)", reference)
-    return VersionRef(match[1], int(match[2])) if match else None
+def claim_tag(pipeline: str, claim: ClaimRef) -> str:
+    """Tag of the image that an attempt commits, on its engine alone: it says whose image that is."""
+    return f"{claim.version.number}-{pipeline}-{claim.token}"
+
+
+def parse_claim_tag(pipeline: str, ref: VersionRef, tag: str) -> ClaimRef | None:
+    """The claim of this version that a tag stands for; None when it is none of this pipeline's."""
+    match = re.fullmatch(rf"{ref.number}-{re.escape(pipeline)}-(\d+)", tag)
+    return ClaimRef(ref, int(match[1])) if match else None

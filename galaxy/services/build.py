@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import traceback
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -11,30 +10,29 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from galaxy.domain.announcement import attempt_failed, next_attempt
+from galaxy.adapters.interruptible import interruptible
 from galaxy.domain.contract import SETUP_SCRIPT, bash_command, breaches, declared_volumes
 from galaxy.domain.errors import (
     Abandoned,
-    AttemptFailed,
     BaseImageUnusable,
-    BuildFailed,
     EngineError,
     GalaxyError,
     ImageConfigChanged,
     LeaseLost,
     QueueError,
-    RegistryThrottled,
     SetupFailed,
     StoreError,
 )
 from galaxy.domain.image_config import differences, oci_labels, with_labels
 from galaxy.domain.image_reference import ImageReference
 from galaxy.domain.models import MAX_ATTEMPTS, Attempt, BuiltImage, Failure, NotClaimed, VersionRef
-from galaxy.domain.names import LOOK, ClaimRef, app_image, container_name
+from galaxy.domain.names import LOOK, ClaimRef, app_image, claim_tag, container_name
 from galaxy.domain.redaction import Redactor
 from galaxy.domain.states import Step
 from galaxy.services.lease import HeldLease, abandoned
 from galaxy.services.recorder import StepRecorder
+from galaxy.services.retries import LOST_WORKER, failure_of, pause_s
+from galaxy.services.signs_of_life import SignsOfLife
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,6 +42,7 @@ if TYPE_CHECKING:
     from galaxy.adapters.queue import TaskQueue
     from galaxy.adapters.registry import Registry
     from galaxy.adapters.store import RedisStore
+    from galaxy.domain.log import Stream
     from galaxy.services.announcer import Announcer
     from galaxy.services.logbook import Logbook
     from galaxy.settings import Settings
@@ -124,26 +123,34 @@ class BuildStage:
     ) -> BuiltImage:
         """Pull, verify, setup, commit, push."""
         base = ImageReference.parse(attempt.base_image)
+        claim = ClaimRef(attempt.ref, attempt.token)
         repository, tag = app_image(self._settings.registry, attempt.ref)
-        container = container_name(self._settings.name, ClaimRef(attempt.ref, attempt.token))
+        container, own_tag = (make(self._settings.name, claim) for make in (container_name, claim_tag))
 
         with record(Step.PULL):
             log.say(f"Attempt {attempt.number} of {MAX_ATTEMPTS}: looking up the base image {base}.")
-            digest = attempt.wanted_digest or str(self._registry.resolve(base))
+            digest = attempt.wanted_digest or interruptible(
+                lambda: str(self._registry.resolve(base)), keep_going
+            )
             record.base_digest(digest)
-            base_image = self._engine.pull(self._registry.pull_source(base), digest, keep_going)
+            alive = self._signs_of_life(Step.PULL, keep_going)
+            base_image = self._engine.pull(
+                self._registry.pull_source(base), digest, alive.check, on_progress=alive.seen
+            )
             log.say(f"{'Pulled' if base_image.pulled else 'This engine has'} {base}, digest {digest}.")
 
         with record(Step.VERIFY):
-            command = self._verified_command(base, base_image, container, log)
+            command = self._verified_command(base, base_image, container, log, keep_going)
 
         with (
-            self._engine.build_container(base_image, name=container, command=command) as box,
+            self._engine.build_container(
+                base_image, name=container, command=command, keep_going=keep_going
+            ) as box,
             self._kept_only_if_recorded() as committed,
         ):
             with record(Step.SETUP):
                 log.say(f"Running {SETUP_SCRIPT} with the bundle's URL.")
-                _run_setup(box, attempt, log, keep_going)
+                _run_setup(box, attempt, log, self._signs_of_life(Step.SETUP, keep_going))
 
             with record(Step.COMMIT):
                 labels = oci_labels(
@@ -154,7 +161,8 @@ class BuildStage:
                     created=datetime.now(UTC),
                 )
                 config = with_labels(base_image.config, labels)
-                saved = box.commit(repository, tag, config, keep_going)
+                # a tag of its own: an attempt that lost its lease may still be committing the same version
+                saved = box.commit(repository, own_tag, config, keep_going)
                 committed.append(saved.id)
                 if changed := differences(config, saved.config):
                     raise ImageConfigChanged(
@@ -164,12 +172,15 @@ class BuildStage:
 
             with record(Step.PUSH):
                 log.say(f"Saved the container as {repository}:{tag}; pushing it.")
-                pushed = self._engine.push(repository, tag, saved.id, keep_going)
+                alive = self._signs_of_life(Step.PUSH, keep_going)
+                pushed = self._engine.push(repository, tag, saved.id, alive.check, on_progress=alive.seen)
 
             built = BuiltImage(image=f"{repository}:{tag}", image_digest=pushed, base_digest=digest)
             log.flush()
             self._finish(attempt, built, record)
             committed.clear()
+            with suppress(EngineError):  # the reaper makes up for it
+                self._engine.remove_image(f"{repository}:{own_tag}")
         return built
 
     def _claim(self, ref: VersionRef) -> Attempt | NotClaimed:
@@ -184,7 +195,7 @@ class BuildStage:
         if outcome := self._store.end_lost(ref, LOST_WORKER):
             self._announcer.tell(ref.app)
             if outcome.retry_in_s is None:
-                raise _failure(ref, outcome, LOST_WORKER)
+                raise failure_of(ref, outcome, LOST_WORKER)
 
     def _finish(self, attempt: Attempt, built: BuiltImage, record: StepRecorder) -> None:
         if lost_to := self._store.finish(attempt, built, record.timings):
@@ -199,11 +210,16 @@ class BuildStage:
             self._announcer.tell(attempt.app)
 
     def _verified_command(
-        self, base: ImageReference, image: Image, container: str, log: LogWriter
+        self,
+        base: ImageReference,
+        image: Image,
+        container: str,
+        log: LogWriter,
+        keep_going: Callable[[], None],
     ) -> tuple[str, ...]:
         """The build container's command. An image's id is a hash, so what was found out about it stays true."""
         if image.id not in self._commands:
-            script = self._engine.setup_script(image, name=container + LOOK)
+            script = self._engine.setup_script(image, name=container + LOOK, keep_going=keep_going)
             if found := breaches(image.config, script):
                 raise BaseImageUnusable(
                     f"The base image {base} can't be used. {' '.join(found)}",
@@ -243,23 +259,15 @@ class BuildStage:
         reason = redact(str(error) if expected else f"Unexpected {type(error).__name__}: {error}")
         _flush(log)
         outcome = self._store.fail(
-            attempt, reason, retry_in_s=self._pause_s(attempt, error), steps=record.timings
+            attempt, reason, retry_in_s=pause_s(attempt.number, error, self._settings), steps=record.timings
         )
         if not isinstance(outcome, Failure):
             return abandoned(attempt, outcome)
         self._announcer.tell(attempt.app)
-        return _failure(attempt.ref, outcome, reason)
+        return failure_of(attempt.ref, outcome, reason)
 
-    def _pause_s(self, attempt: Attempt, error: Exception) -> float:
-        """A registry that throttles says for how long; trying again before that would only use up attempts."""
-        asked_s = error.retry_after_s if isinstance(error, RegistryThrottled) else 0.0
-        return max(self._backoff_s(attempt), min(asked_s, self._settings.retry_backoff_max_s))
-
-    def _backoff_s(self, attempt: Attempt) -> float:
-        """Exponential, with jitter over its upper half so that a fleet does not come back all at once."""
-        settings = self._settings
-        longest = min(settings.retry_backoff_max_s, settings.retry_backoff_s * 2.0 ** (attempt.number - 1))
-        return longest * random.uniform(0.5, 1)  # noqa: S311 - no secret depends on it
+    def _signs_of_life(self, step: Step, keep_going: Callable[[], None]) -> SignsOfLife:
+        return SignsOfLife(step, keep_going, timeout_s=self._settings.build_silence_timeout_s)
 
     def _writer(self, attempt: Attempt) -> LogWriter:
         return self._logs.writer(attempt.ref, attempt.number, _redactor(attempt))
@@ -279,20 +287,6 @@ def _redactor(attempt: Attempt) -> Redactor:
     return Redactor(secret.get_secret_value() for secret in (attempt.bundle_url, *attempt.secrets))
 
 
-LOST_WORKER: Final = "The worker that ran this attempt was lost."
-
-
-def _failure(ref: VersionRef, outcome: Failure, reason: str) -> AttemptFailed | BuildFailed:
-    """A failed attempt as the error that its task raises."""
-    failed = attempt_failed(outcome.attempt, reason)
-    where = f"Its log: galaxy logs {ref.app} --version {ref.number}"
-    if outcome.retry_in_s is None:
-        return BuildFailed(f"The build of {ref} has failed for good. {failed}", where)
-    error = AttemptFailed(f"Building {ref}: {failed} {next_attempt(outcome.retry_in_s)}", where)
-    error.retry_in_s, error.attempt = outcome.retry_in_s, outcome.attempt
-    return error
-
-
 def _flush(log: LogWriter) -> None:
     """Writes the end of a failed attempt's output. Why the attempt failed matters more than that this may fail."""
     try:
@@ -301,8 +295,12 @@ def _flush(log: LogWriter) -> None:
         logger.warning("log.not_written", error=str(error))
 
 
-def _run_setup(box: BuildContainer, attempt: Attempt, log: LogWriter, keep_going: Callable[[], None]) -> None:
-    code = box.run(attempt.bundle_url.get_secret_value(), log.output, keep_going)
+def _run_setup(box: BuildContainer, attempt: Attempt, log: LogWriter, alive: SignsOfLife) -> None:
+    def keep(stream: Stream, chunk: bytes) -> None:
+        alive.seen()
+        log.output(stream, chunk)
+
+    code = box.run(attempt.bundle_url.get_secret_value(), keep, alive.check)
     log.end_output()
     if code:
         hint = _EXIT_HINTS.get(code, "Its output above says why.")

@@ -6,20 +6,24 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from galaxy.domain.errors import EngineError, NotFound
-from galaxy.domain.names import parse_app_image, parse_container_name
-from galaxy.domain.states import VersionState
+from galaxy.domain.errors import EngineError
+from galaxy.domain.image_config import labelled_version
+from galaxy.domain.models import ClaimState
+from galaxy.domain.names import app_image, claim_tag, parse_claim_tag, parse_container_name
 
 if TYPE_CHECKING:
     from galaxy.adapters.engine import Engine, TaggedImage
     from galaxy.adapters.store import RedisStore
-    from galaxy.domain.models import Version
+    from galaxy.domain.names import ClaimRef
 
 logger = structlog.get_logger(__name__)
 
 
 class Reaper:
     """Looks through one engine. The engine is asked first and the store afterwards: what begins in between lives.
+
+    Ours is what bears the name of a claim that the store gave: build containers by their name, committed images by a
+    tag that they have on their engine alone.
 
     Args:
         name: The pipeline's name, first part of its containers' names.
@@ -44,47 +48,57 @@ class Reaper:
         removed = 0
         for container in self._engine.containers(f"{self._name}-build-"):
             claim = parse_container_name(self._name, container.name)
-            if claim is None or self._store.holds_lease(claim.version, claim.token):
-                continue
-            logger.warning("container.reaped", container=container.name)
-            self._engine.remove_container(container.id)
-            removed += 1
+            if claim and self._has_ended(claim):
+                logger.warning("container.reaped", container=container.name)
+                self._engine.remove_container(container.id)
+                removed += 1
         return removed
 
     def _images(self) -> int:
         removed = 0
         for image in self._engine.tagged_images(f"{self._registry}/apps/"):
-            version = self._version_of(image)
-            if version is None or not _is_dead(image, version) or not self._is_still_dead(image, version):
-                continue
-            logger.warning("image.reaped", image=image.reference)
-            try:
-                # by id: by now the tag may name the image of another attempt
-                self._engine.remove_image(image.id)
-            except EngineError as error:  # it has another tag, or somebody runs it: so somebody wants it
-                logger.warning("image.not_reaped", image=image.reference, error=str(error))
-                continue
-            removed += 1
+            claim = self._claim_of(image)
+            if claim and self._has_ended(claim):
+                removed += self._remove_unless_wanted(claim)
         return removed
 
-    def _is_still_dead(self, image: TaggedImage, version: Version) -> bool:
-        """Looks again: the image may have been pushed between the two looks that called it dead."""
-        return any(
-            now.id == image.id and now.reference == image.reference and _is_dead(now, version)
-            for now in self._engine.tagged_images(image.reference)
-        )
+    def _has_ended(self, claim: ClaimRef) -> bool:
+        return self._store.claim_state(claim.version, claim.token) is ClaimState.ENDED
 
-    def _version_of(self, image: TaggedImage) -> Version | None:
-        ref = parse_app_image(self._registry, image.reference)
+    def _claim_of(self, image: TaggedImage) -> ClaimRef | None:
+        ref = labelled_version(image.labels)
+        if ref is None:
+            return None
+        repository, _ = app_image(self._registry, ref)
+        tags = (tag.removeprefix(f"{repository}:") for tag in image.tags if tag.startswith(f"{repository}:"))
+        return next(filter(None, (parse_claim_tag(self._name, ref, tag) for tag in tags)), None)
+
+    def _remove_unless_wanted(self, claim: ClaimRef) -> int:
+        """Looks again, now that nothing more can happen to the image: it may have been pushed since the first look."""
+        repository, tag = app_image(self._registry, claim.version)
+        of_claim = f"{repository}:{claim_tag(self._name, claim)}"
+        digest = self._store.version(claim.version).image_digest
+        for image in self._engine.tagged_images(of_claim):
+            if of_claim not in image.tags:
+                continue  # a longer one begins like it
+            ours = [name for name in image.tags if name in {of_claim, f"{repository}:{tag}"}]
+            if digest and f"{repository}@{digest}" in image.digests:
+                ours = [
+                    of_claim
+                ]  # it became the version's: its worker died before it took the claim's tag away
+            elif len(ours) == len(image.tags) and self._remove_whole(image):
+                return 1
+            for name in ours:
+                logger.warning("tag.reaped", image=name)
+                self._engine.remove_image(name)
+        return 0
+
+    def _remove_whole(self, image: TaggedImage) -> bool:
+        """By id: by now, the version's tag may name the image of another attempt."""
         try:
-            return self._store.version(ref) if ref else None
-        except NotFound:
-            return None  # another pipeline's, in the same registry
-
-
-def _is_dead(image: TaggedImage, version: Version) -> bool:
-    """An attempt committed it, and another one's image, or none, came to be the version's."""
-    if version.state is VersionState.BUILDING:
-        return False  # the attempt that runs may be about to push it
-    pushed = f"{image.reference.rpartition(':')[0]}@{version.image_digest}"
-    return version.image_digest is None or pushed not in image.digests
+            self._engine.remove_image(image.id)
+        except EngineError as error:  # somebody runs it: so somebody wants it, but not by our names
+            logger.warning("image.not_reaped", image=image.tags, error=str(error))
+            return False
+        logger.warning("image.reaped", image=image.tags)
+        return True

@@ -9,7 +9,7 @@ import structlog
 from galaxy.domain.errors import GalaxyError, StoreError
 from galaxy.domain.states import VersionState
 from galaxy.domain.ticks import RECONCILE
-from galaxy.services.build import LOST_WORKER
+from galaxy.services.retries import LOST_WORKER
 
 if TYPE_CHECKING:
     from galaxy.adapters.queue import TaskQueue

@@ -166,10 +166,18 @@ FOUND: dict[str, tuple[BaseImageSpec, SetupScript]] = {
     ),
     "a link to nothing": (
         BaseImageSpec(files={"app/setup.sh": File(link="/nowhere")}),
-        SetupScript(kind=FileKind.MISSING),
+        SetupScript(kind=FileKind.DANGLING_LINK),
     ),
     "a link to itself": (
         BaseImageSpec(files={"app/setup.sh": File(link="/app/setup.sh")}),
+        SetupScript(kind=FileKind.CIRCULAR_LINK),
+    ),
+    "links in a circle": (
+        BaseImageSpec(files={"app/setup.sh": File(link="/opt/a"), "opt/a": File(link="/app/setup.sh")}),
+        SetupScript(kind=FileKind.CIRCULAR_LINK),
+    ),
+    "a link to a folder": (
+        BaseImageSpec(files={"app/setup.sh": File(link="/tmp")}),
         SetupScript(kind=FileKind.OTHER),
     ),
     "a file that is not executable": (
@@ -452,15 +460,24 @@ def test_a_push_can_be_stopped(world: EngineUnderTest, name: str, repository: st
         world.engine.push(repository, "1", image.id, stop_after(0))
 
 
-def test_a_tag_that_names_another_image_by_now_is_not_taken_for_ours(
+def test_a_tag_that_another_attempt_moved_is_pushed_as_ours(
     world: EngineUnderTest, name: str, repository: str
 ) -> None:
     base = world.load(BaseImageSpec())
     image = commit(world, base, name, repository, {"Cmd": ["/bin/true"]})
     world.move_tag(repository, "1", base)
-    with pytest.raises(EngineError, match="did not push the image"):
-        world.engine.push(repository, "1", image.id, go_on)
+    digest = world.engine.push(repository, "1", image.id, go_on)
+    assert world.engine.pull(repository, digest, go_on).id == image.id
     world.engine.remove_image(image.id)
+
+
+def test_progress_is_told(world: EngineUnderTest, name: str, repository: str) -> None:
+    told: list[str] = []
+    image = commit(world, world.load(BaseImageSpec()), name, repository, {"Cmd": ["/bin/true"]})
+    world.engine.push(repository, "1", image.id, go_on, lambda: told.append("push"))
+    base_repository, digest = world.publish(BaseImageSpec())
+    world.engine.pull(base_repository, digest, go_on, lambda: told.append("pull"))
+    assert {*told} == {"push", "pull"}
 
 
 # -- remove
@@ -473,6 +490,16 @@ def test_a_removed_image_is_gone_and_may_be_removed_again(
     for _ in range(2):
         world.engine.remove_image(image.id)
         assert not world.has_image(image.id)
+
+
+def test_an_image_is_removed_by_its_id_with_all_its_tags(
+    world: EngineUnderTest, name: str, repository: str
+) -> None:
+    image = commit(world, world.load(BaseImageSpec()), name, repository, {"Cmd": ["/bin/true"]})
+    world.move_tag(repository, "2", image)
+    world.engine.remove_image(image.id)
+    assert not world.has_image(image.id)
+    assert world.engine.tagged_images(repository) == ()
 
 
 def test_removing_the_last_tag_removes_the_image(world: EngineUnderTest, name: str, repository: str) -> None:
@@ -511,9 +538,13 @@ def test_a_container_can_be_removed_with_its_volumes_and_again(world: EngineUnde
 def test_images_are_listed_by_the_beginning_of_their_tag(
     world: EngineUnderTest, name: str, repository: str
 ) -> None:
-    image = commit(world, world.load(BaseImageSpec()), name, repository, {"Cmd": ["/bin/true"]})
+    config = {"Cmd": ["/bin/true"], "Labels": LABELS}
+    image = commit(world, world.load(BaseImageSpec()), name, repository, config)
     (found,) = world.engine.tagged_images(repository)
-    assert (found.id, found.reference, found.digests) == (image.id, f"{repository}:1", ())
+    assert (found.id, found.tags, found.digests, found.labels) == (image.id, (f"{repository}:1",), (), LABELS)
+    world.move_tag(repository, "2", image)
+    (found,) = world.engine.tagged_images(f"{repository}:1")
+    assert {*found.tags} == {f"{repository}:1", f"{repository}:2"}
     digest = world.engine.push(repository, "1", image.id, go_on)
     (found,) = world.engine.tagged_images(repository)
     assert found.digests == (f"{repository}@{digest}",)

@@ -21,7 +21,7 @@ from redis.retry import Retry
 from galaxy.adapters.keys import Keys
 from galaxy.adapters.redis_scripts import RedisScripts, _source
 from galaxy.domain.errors import IdempotencyConflict, IllegalTransition, NotFound, StoreError
-from galaxy.domain.models import Attempt, Failure, NotClaimed, VersionRef
+from galaxy.domain.models import Attempt, ClaimState, Failure, NotClaimed, VersionRef
 from galaxy.domain.states import TRANSITIONS, UNFINISHED, Step, VersionState
 from tests.support.stores import (
     APP,
@@ -406,14 +406,20 @@ def test_whoever_lost_the_lease_can_change_nothing(
 ) -> None:
     lose, state = LOSSES[loss]
     attempt = claim(dying, deploy(store))
-    assert store.holds_lease(attempt.ref, attempt.token)
+    assert store.claim_state(attempt.ref, attempt.token) is ClaimState.HELD
     lose(store, attempt)
-    assert not store.holds_lease(attempt.ref, attempt.token)
+    assert store.claim_state(attempt.ref, attempt.token) is ClaimState.ENDED
     before = everything()
     # who hands back what it has handed back lost the answer, and gets it again
     expected = None if (loss, write) == ("handed back", "hand_back") else state
     assert WRITES[write](store, attempt) is expected
     assert everything() == before
+
+
+def test_a_claim_that_this_store_never_gave_is_unknown(store: RedisStore) -> None:
+    attempt = claim(store, deploy(store))
+    assert store.claim_state(attempt.ref, attempt.token + 1) is ClaimState.UNKNOWN
+    assert store.claim_state(VersionRef(APP, 7), 1) is ClaimState.UNKNOWN
 
 
 def test_the_holder_finds_its_own_repeated_answers(store: RedisStore) -> None:

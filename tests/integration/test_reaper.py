@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -13,13 +15,16 @@ from pydantic import SecretStr
 from galaxy.adapters.docker_engine import DockerEngine
 from galaxy.adapters.keys import Keys
 from galaxy.adapters.store import RedisStore
-from galaxy.domain.models import Attempt, NewVersion, VersionRef
-from galaxy.domain.names import LOOK, ClaimRef, container_name
+from galaxy.domain.image_config import oci_labels
+from galaxy.domain.models import Attempt, BuiltImage, NewVersion, VersionRef
+from galaxy.domain.names import LOOK, ClaimRef, app_image, claim_tag, container_name
 from galaxy.services.reaper import Reaper
 from tests.conftest import unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.support.docker_registry import DockerRegistry
 
 APP = "www.example.com"
 
@@ -31,15 +36,18 @@ class World:
         self.docker = docker.from_env()
         self.docker.ping()
         self.name = f"galaxy-reaper-{uuid4().hex[:8]}"
-        self.registry = f"{self.name}.invalid:1"
         redis = fakeredis.FakeRedis(decode_responses=True)
         self.store = RedisStore(redis, Keys(self.name), lease_s=30, requeue_after_s=30)
-        self.reaper = Reaper(self.store, DockerEngine(), name=self.name, registry=self.registry)
+        self.use_registry(f"{self.name}.invalid:1")
         self._base = self.docker.api.import_image_from_data(b"\0" * 1024, repository=self.name, tag="empty")
 
-    def claim(self) -> Attempt:
+    def use_registry(self, authority: str) -> None:
+        self.registry = authority
+        self.reaper = Reaper(self.store, DockerEngine(), name=self.name, registry=authority)
+
+    def claim(self, app: str = APP) -> Attempt:
         new = NewVersion(
-            app=APP,
+            app=app,
             bundle_url=SecretStr("http://bundles.example.com/x"),
             settings=SecretStr("{}"),
             env={},
@@ -47,9 +55,14 @@ class World:
             deployed_by="test",
         )
         made = self.store.create_version(new, idempotency_key=uuid4().hex, fingerprint="", retention_s=60)
-        attempt = self.store.claim(VersionRef(APP, made.number))
+        attempt = self.store.claim(VersionRef(app, made.number))
         assert isinstance(attempt, Attempt)
         return attempt
+
+    def claim_again(self, attempt: Attempt) -> Attempt:
+        again = self.store.claim(attempt.ref)
+        assert isinstance(again, Attempt)
+        return again
 
     def container(self, name: str) -> str:
         created = self.docker.api.create_container(f"{self.name}:empty", command=["-"], name=name)
@@ -58,19 +71,40 @@ class World:
     def names(self) -> set[str]:
         return {each.name for each in self.docker.containers.list(all=True, filters={"name": self.name})}
 
-    def tag(self, number: int) -> str:
-        image = self.docker.images.get(f"{self.name}:empty")
-        image.tag(f"{self.registry}/apps/{APP}", str(number))
-        return f"{self.registry}/apps/{APP}:{number}"
+    def commit(self, attempt: Attempt, *, tag: str = "", app: str = APP) -> str:
+        """An image as an attempt commits it; returns its id."""
+        container = self.container(f"{self.name}-commit-{uuid4().hex[:8]}")
+        digest = f"sha256:{'0' * 64}"
+        labels = oci_labels(
+            app=app, version=attempt.version, base_name="b", base_digest=digest, created=datetime.now(UTC)
+        )
+        own = tag or claim_tag(self.name, ClaimRef(attempt.ref, attempt.token))
+        made = self.docker.api.commit(container, self.repository(app), own, conf={"Labels": labels})
+        self.docker.api.remove_container(container)
+        return str(made["Id"])
+
+    def repository(self, app: str = APP) -> str:
+        return app_image(self.registry, VersionRef(app, 1))[0]
+
+    def has_image(self, image: str) -> bool:
+        try:
+            self.docker.images.get(image)
+        except docker.errors.ImageNotFound:
+            return False
+        return True
 
     def tags(self) -> set[str]:
-        return {tag for image in self.docker.images.list() for tag in image.tags if self.name in tag}
+        ours = (self.name, f"{self.registry}/apps/{APP}:")
+        return {
+            tag for image in self.docker.images.list() for tag in image.tags if any(x in tag for x in ours)
+        }
 
     def close(self) -> None:
         for each in self.docker.containers.list(all=True, filters={"name": self.name}):
             each.remove(force=True, v=True)
         for tag in self.tags():
-            self.docker.images.remove(tag, force=True)
+            with suppress(docker.errors.ImageNotFound):  # gone with the container's image
+                self.docker.images.remove(tag, force=True)
         self.docker.close()
 
 
@@ -88,45 +122,124 @@ def name_of(world: World, attempt: Attempt) -> str:
     return container_name(world.name, ClaimRef(attempt.ref, attempt.token))
 
 
-def test_the_container_of_a_live_attempt_stays_and_that_of_a_dead_one_goes(world: World) -> None:
+def fail(world: World, attempt: Attempt) -> None:
+    world.store.fail(attempt, "It failed.", retry_in_s=60, steps=())
+
+
+def test_the_container_of_a_live_attempt_stays_and_those_of_a_dead_one_go(world: World) -> None:
     attempt = world.claim()
-    live, dead = name_of(world, attempt), name_of(world, attempt.model_copy(update={"token": 99}))
-    world.container(live)
-    world.container(dead)
-    world.container(dead + LOOK)
+    name = name_of(world, attempt)
+    world.container(name)
+    world.container(name + LOOK)
+    assert world.reaper.run() == 0
+    assert world.names() == {name, name + LOOK}
 
+    fail(world, attempt)
     assert world.reaper.run() == 2
-    assert world.names() == {live}
-
-    world.store.fail(attempt, "it failed", retry_in_s=60, steps=())
-    assert world.reaper.run() == 1
     assert world.names() == set()
 
 
+def test_the_volumes_of_a_dead_container_go_with_it(world: World) -> None:
+    attempt = world.claim()
+    container = world.docker.api.create_container(
+        f"{world.name}:empty", command=["-"], name=name_of(world, attempt), volumes=["/data"]
+    )
+    (mount,) = world.docker.api.inspect_container(container)["Mounts"]
+    fail(world, attempt)
+    world.reaper.run()
+    with pytest.raises(docker.errors.NotFound):
+        world.docker.api.inspect_volume(mount["Name"])
+
+
 def test_containers_that_are_not_ours_stay(world: World) -> None:
-    foreign = {f"{world.name}-db", f"x-{world.name}-build-{APP}-v1-1", f"{world.name}-build-something"}
+    attempt = world.claim()
+    fail(world, attempt)
+    foreign = {
+        f"{world.name}-db",
+        f"x-{name_of(world, attempt)}",
+        f"{name_of(world, attempt)}-copy",
+        f"{world.name}-build-something",
+        f"{world.name}-build-cache-v1-1",  # named as ours are, for an app that there is not
+        name_of(world, attempt.model_copy(update={"version": 99})),
+        name_of(world, attempt.model_copy(update={"token": 99})),
+    }
     for name in foreign:
         world.container(name)
     assert world.reaper.run() == 0
     assert world.names() == foreign
 
 
-def test_an_image_that_its_attempt_never_pushed_goes_unless_the_attempt_lives(world: World) -> None:
-    attempt = world.claim()
-    tag = world.tag(attempt.version)
-    unknown = world.tag(77)
-    world.docker.images.remove(f"{world.name}:empty")
-
+@pytest.mark.parametrize("app", [APP, f"{'a' * 60}.{'b' * 60}.{'c' * 60}.example.com"])
+def test_an_image_that_its_attempt_never_pushed_goes_once_the_attempt_is_dead(world: World, app: str) -> None:
+    attempt = world.claim(app)
+    image = world.commit(attempt, app=app)
+    world.docker.images.get(image).tag(world.repository(app), str(attempt.version))
     assert world.reaper.run() == 0
-
-    world.docker.images.remove(unknown)
-    world.store.fail(attempt, "it failed", retry_in_s=60, steps=())
+    fail(world, attempt)
     assert world.reaper.run() == 1
-    assert tag not in world.tags()
+    assert not world.has_image(image)
 
 
-def test_an_image_of_a_version_that_this_store_does_not_know_stays(world: World) -> None:
-    unknown = world.tag(77)
-    world.docker.images.remove(f"{world.name}:empty")
+def test_the_version_of_a_dead_attempt_can_be_built_anew_while_it_is_reaped(world: World) -> None:
+    dead = world.claim()
+    old = world.commit(dead)
+    world.store.fail(dead, "It failed.", retry_in_s=0, steps=())
+    alive = world.claim_again(dead)
+    new = world.commit(alive)
+    # the new attempt took the version's tag from the old one's image
+    world.docker.images.get(new).tag(world.repository(), str(alive.version))
+    assert world.reaper.run() == 1
+    assert not world.has_image(old)
+    assert {*world.docker.images.get(new).tags} == {
+        f"{world.repository()}:1",
+        f"{world.repository()}:{claim_tag(world.name, ClaimRef(alive.ref, alive.token))}",
+    }
+
+
+def test_a_dead_image_with_a_tag_of_somebody_elses_stays_under_that_tag_alone(world: World) -> None:
+    attempt = world.claim()
+    image = world.commit(attempt)
+    for repository, tag in ((world.repository(), "1"), (world.name, "debug")):
+        world.docker.images.get(image).tag(repository, tag)
+    fail(world, attempt)
+    for _ in range(2):
+        assert world.reaper.run() == 0
+        assert world.docker.images.get(image).tags == [f"{world.name}:debug"]
+
+
+def test_a_dead_image_that_somebody_runs_loses_our_names_only(world: World) -> None:
+    attempt = world.claim()
+    image = world.commit(attempt)
+    container = world.docker.api.create_container(image, command=["-"], name=f"{world.name}-debug")
+    fail(world, attempt)
+    world.reaper.run()
+    assert world.names() == {f"{world.name}-debug"}
+    assert world.docker.api.inspect_container(container)["Image"] == image
+
+
+def test_images_that_no_attempt_of_ours_committed_stay(world: World) -> None:
+    attempt = world.claim()
+    fail(world, attempt)
+    kept = {
+        world.commit(attempt, tag="1"),  # another pipeline's, with the same app in the same registry
+        world.commit(attempt, tag="1-other-1"),
+        world.commit(attempt.model_copy(update={"version": 77})),
+        world.commit(attempt, app="unknown.example.com"),
+        world.commit(attempt.model_copy(update={"token": 99})),
+    }
     assert world.reaper.run() == 0
-    assert unknown in world.tags()
+    assert all(world.has_image(image) for image in kept)
+
+
+def test_a_pushed_image_stays_and_loses_the_claims_tag_that_its_worker_left(
+    world: World, app_registry: DockerRegistry
+) -> None:
+    world.use_registry(app_registry.authority)
+    attempt = world.claim()
+    image = world.commit(attempt)
+    digest = DockerEngine().push(world.repository(), "1", image, lambda: None)
+    built = BuiltImage(image=f"{world.repository()}:1", image_digest=digest, base_digest="sha256:0")
+    assert world.store.finish(attempt, built, ()) is None
+    for _ in range(2):
+        assert world.reaper.run() == 0
+        assert world.docker.images.get(image).tags == [f"{world.repository()}:1"]

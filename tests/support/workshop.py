@@ -81,13 +81,19 @@ class Workshop:
     """All parts, and the way from a program to a version that was built with it."""
 
     def __init__(
-        self, *, lease_s: float = 60, build_timeout_s: float = 60, retry_backoff_s: float = 0
+        self,
+        *,
+        lease_s: float = 60,
+        build_timeout_s: float = 60,
+        silence_timeout_s: float = 60,
+        retry_backoff_s: float = 0,
     ) -> None:
         self.settings = Settings(
             registry=REGISTRY,
             name="workshop",
             lease_s=lease_s,
             build_timeout_s=build_timeout_s,
+            build_silence_timeout_s=silence_timeout_s,
             retry_backoff_s=retry_backoff_s,
             retry_backoff_max_s=3 * retry_backoff_s,
         )

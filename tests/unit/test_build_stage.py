@@ -21,7 +21,10 @@ from galaxy.domain.errors import (
 )
 from galaxy.domain.log import Stream
 from galaxy.domain.states import Step, VersionState
-from tests.support.stores import APP, BUNDLE_URL, ENV_VALUE, claim, deploy
+from galaxy.services.retries import pause_s
+from galaxy.services.signs_of_life import SignsOfLife
+from galaxy.settings import Settings
+from tests.support.stores import APP, BUNDLE_URL, ENV_VALUE, claim
 from tests.support.workshop import REGISTRY, Workshop
 
 if TYPE_CHECKING:
@@ -346,16 +349,71 @@ def test_a_build_past_its_deadline_fails() -> None:
     workshop.close()
 
 
-def test_pauses_double_and_have_a_limit() -> None:
-    workshop = Workshop(retry_backoff_s=100)
-    workshop.base_image(failing(100))
-    pauses = []
-    for number, longest in enumerate((100, 200, 300), 1):
-        attempt = claim(workshop.store, deploy(workshop.store, f"app{number}.example.com"))
-        attempt = attempt.model_copy(update={"number": number})
-        pauses = [workshop.stage._backoff_s(attempt) for _ in range(50)]
-        assert longest / 2 <= min(pauses) < max(pauses) <= longest
+def test_a_silent_script_is_cut_off_and_told_why() -> None:
+    workshop = Workshop(silence_timeout_s=0.05)
+    workshop.base_image(until_stopped)
+    with pytest.raises(AttemptFailed, match=r"printed nothing for 0\.05 s and was stopped"):
+        workshop.run(workshop.deploy())
+    assert "GALAXY_BUILD_SILENCE_TIMEOUT_S" in workshop.text()
     workshop.close()
+
+
+@pytest.mark.parametrize("silence_timeout_s", [0.5, 0])
+def test_a_script_that_goes_on_printing_is_not_cut_off(silence_timeout_s: float) -> None:
+    def program(running: Running) -> int:
+        ends_at = time.monotonic() + 0.7
+        while time.monotonic() < ends_at:
+            if silence_timeout_s:
+                running.print(".\n")
+            running.tick()
+            time.sleep(0.01)
+        return 0
+
+    workshop = Workshop(silence_timeout_s=silence_timeout_s)
+    workshop.base_image(program)
+    ref = workshop.deploy()
+    workshop.run(ref)
+    assert workshop.version(ref).state is S.BUILT
+    workshop.close()
+
+
+@pytest.mark.parametrize("step", [Step.PULL, Step.PUSH])
+def test_a_transfer_without_progress_is_cut_off_as_the_operators_business(step: Step) -> None:
+    alive = SignsOfLife(step, lambda: None, timeout_s=0.05)
+    alive.check()
+    deadline = time.monotonic() + DEADLINE_S
+
+    def until_cut_off() -> None:
+        while time.monotonic() < deadline:
+            alive.check()
+            time.sleep(0.005)
+
+    with pytest.raises(EngineError, match=f"The {step} made no progress"):
+        until_cut_off()
+    alive.seen()
+    alive.check()
+
+
+def test_a_committed_image_has_a_tag_of_its_attempt_until_it_is_recorded(workshop: Workshop) -> None:
+    workshop.base_image(succeed)
+    seen: list[tuple[str, ...]] = []
+
+    def look(_: Attempt, step: Step) -> None:
+        if step is Step.PUSH:
+            seen.extend(image.tags for image in workshop.engine.tagged_images(REGISTRY))
+
+    workshop.run(workshop.deploy(), look)
+    assert seen == [(f"{REGISTRY}/apps/{APP}:1-workshop-1",)]
+    assert [image.tags for image in workshop.engine.tagged_images(REGISTRY)] == [
+        (f"{REGISTRY}/apps/{APP}:1",)
+    ]
+
+
+def test_pauses_double_and_have_a_limit() -> None:
+    settings = Settings(retry_backoff_s=100, retry_backoff_max_s=300)
+    for number, longest in enumerate((100, 200, 300), 1):
+        pauses = [pause_s(number, EngineError("The engine rests."), settings) for _ in range(50)]
+        assert longest / 2 <= min(pauses) < max(pauses) <= longest
 
 
 def test_celery_waits_exactly_as_long_as_the_store() -> None:

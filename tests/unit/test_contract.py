@@ -38,6 +38,12 @@ def test_an_image_that_can_not_run_is_told_what_to_add(config: dict[str, object]
     ("found", "what", "change"),
     [
         (SetupScript(kind=FileKind.MISSING), "has no /app/setup.sh", "COPY --chmod=755"),
+        (
+            SetupScript(kind=FileKind.DANGLING_LINK),
+            "is a link to something that is not in",
+            "put the script itself",
+        ),
+        (SetupScript(kind=FileKind.CIRCULAR_LINK), "leads back to itself", "put an executable bash script"),
         (SetupScript(kind=FileKind.OTHER), "is not a file", "put an executable bash script there"),
         (script(executable=False), "not executable", "RUN chmod +x /app/setup.sh"),
         (script("#!/bin/bash\r"), "Windows line ends", "Unix line ends"),

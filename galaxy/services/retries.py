@@ -1,0 +1,41 @@
+"""When the next attempt starts, and how a failed one is told to Celery."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Final
+
+from galaxy.domain.announcement import attempt_failed, next_attempt
+from galaxy.domain.errors import AttemptFailed, BuildFailed, RegistryThrottled
+
+if TYPE_CHECKING:
+    from galaxy.domain.models import Failure, VersionRef
+    from galaxy.settings import Settings
+
+LOST_WORKER: Final = "The worker that ran this attempt was lost."
+
+
+def pause_s(attempt: int, error: Exception, settings: Settings) -> float:
+    """How long to wait after this attempt failed with this error.
+
+    A registry that throttles says for how long; trying again before that would only use up attempts.
+    """
+    asked_s = error.retry_after_s if isinstance(error, RegistryThrottled) else 0.0
+    return max(_backoff_s(attempt, settings), min(asked_s, settings.retry_backoff_max_s))
+
+
+def failure_of(ref: VersionRef, outcome: Failure, reason: str) -> AttemptFailed | BuildFailed:
+    """A failed attempt as the error that its task raises."""
+    failed = attempt_failed(outcome.attempt, reason)
+    where = f"Its log: galaxy logs {ref.app} --version {ref.number}"
+    if outcome.retry_in_s is None:
+        return BuildFailed(f"The build of {ref} has failed for good. {failed}", where)
+    error = AttemptFailed(f"Building {ref}: {failed} {next_attempt(outcome.retry_in_s)}", where)
+    error.retry_in_s, error.attempt = outcome.retry_in_s, outcome.attempt
+    return error
+
+
+def _backoff_s(attempt: int, settings: Settings) -> float:
+    """Exponential, with jitter over its upper half so that a fleet does not come back all at once."""
+    longest = min(settings.retry_backoff_max_s, settings.retry_backoff_s * 2.0 ** (attempt - 1))
+    return longest * random.uniform(0.5, 1)  # noqa: S311 - no secret depends on it

@@ -1,0 +1,56 @@
+"""Ends a step that hangs without a word, long before the deadline of the whole attempt."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from galaxy.domain.contract import SETUP_SCRIPT
+from galaxy.domain.errors import BuildTimedOut, EngineError
+from galaxy.domain.states import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from galaxy.domain.errors import GalaxyError
+
+
+class SignsOfLife:
+    """Knows when a step last showed that it is at work: the output of setup, the progress of a pull or push.
+
+    Args:
+        keep_going: Asked too, each time.
+        timeout_s: The longest silence; 0 for any.
+    """
+
+    def __init__(self, step: Step, keep_going: Callable[[], None], *, timeout_s: float) -> None:
+        self._step = step
+        self._keep_going = keep_going
+        self._timeout_s = timeout_s
+        self._seen_at = time.monotonic()
+
+    def seen(self) -> None:
+        """The step is at work."""
+        self._seen_at = time.monotonic()
+
+    def check(self) -> None:
+        """Returns while the step may go on.
+
+        Raises:
+            BuildTimedOut: setup.sh was silent for too long.
+            EngineError: A pull or push made no progress for too long.
+        """
+        self._keep_going()
+        if self._timeout_s and time.monotonic() - self._seen_at > self._timeout_s:
+            raise self._too_silent()
+
+    def _too_silent(self) -> GalaxyError:
+        if self._step is Step.SETUP:
+            return BuildTimedOut(
+                f"{SETUP_SCRIPT} printed nothing for {self._timeout_s:g} s and was stopped.",
+                "Make it print what it does, or ask the operator for a longer GALAXY_BUILD_SILENCE_TIMEOUT_S.",
+            )
+        return EngineError(
+            f"The {self._step} made no progress for {self._timeout_s:g} s and was stopped.",
+            "Operators: check the registry and the engine's network.",
+        )
