@@ -194,13 +194,7 @@ class Pipeline:
     @cached_property
     def isolation_probe(self) -> IsolationProbe:
         """What build containers on this process's engine can reach."""
-        return IsolationProbe(
-            self.engine,
-            self.registry,
-            self.settings,
-            addresses_of=addresses_of,
-            own_addresses=own_addresses,
-        )
+        return self._isolation_probe(self.registry)
 
     @cached_property
     def rollout(self) -> Rollout:
@@ -232,7 +226,13 @@ class Pipeline:
             internal_hosts=settings.allowed_registries,
         )
         queue = TaskQueue(settings.broker_url.get_secret_value(), timeout_s=REQUEST_S)
-        return Doctor(settings, os.environ, store=store, queue=queue, registry=registry)
+        probe = self._isolation_probe(registry)
+        return Doctor(settings, os.environ, store=store, queue=queue, registry=registry, probe=probe)
+
+    def _isolation_probe(self, registry: Registry) -> IsolationProbe:
+        return IsolationProbe(
+            self.engine, registry, self.settings, addresses_of=addresses_of, own_addresses=own_addresses
+        )
 
     @cached_property
     def _store_redis(self) -> Redis:

@@ -78,11 +78,6 @@ class ProbeReport(Frozen):
     excess_capabilities: tuple[int, ...]
     no_new_privileges: bool
 
-    @property
-    def problems(self) -> tuple[str, ...]:
-        """All that is not as it should be; each says what to do. Empty: build containers are shut in."""
-        return tuple(_problems(self))
-
 
 def endpoint_of(what: str, url: str) -> Endpoint | None:
     """The host and port of a URL, or of `HOST:PORT`; None if it names none, as for a unix socket."""
@@ -154,32 +149,6 @@ def report(
 def is_default_network(network: str) -> bool:
     """One that the engine made for everybody, so that build containers are not alone on it."""
     return network in _DEFAULT_NETWORKS or network.startswith("container:")
-
-
-def _problems(found: ProbeReport) -> Iterable[str]:
-    if is_default_network(found.network):
-        yield (
-            f"Build containers are on the engine's network {found.network!r}, together with everything else: make"
-            " one of their own with deploy/build-network and name it in GALAXY_BUILD_NETWORK."
-        )
-    for target in found.reached:
-        if target.expected_public:
-            yield f"Build containers reach {target}, on the internet: it has to ask for a login."
-        else:
-            yield f"Build containers reach {target}: forbid it with deploy/build-network."
-    if found.leaked:
-        yield (
-            f"Build containers see environment variables that are not their base image's: {', '.join(found.leaked)}."
-            " Look for what adds them in the engine's configuration."
-        )
-    if found.excess_capabilities:
-        numbers = ", ".join(map(str, found.excess_capabilities))
-        yield (
-            f"Build containers have capabilities that they should not have (numbers {numbers} of capability(7)):"
-            " check the engine's OCI runtime."
-        )
-    if not found.no_new_privileges:
-        yield "Programs in build containers can gain privileges: check the engine's OCI runtime."
 
 
 def _authority(address: str, port: int) -> str:

@@ -16,7 +16,7 @@ from galaxy.adapters.fingerprint import code_fingerprint
 from galaxy.adapters.queue import BARE_CLIENTS, BASE_IMAGES, BUILDS, BULK_BUILDS, CONTROL, ROLLOUTS
 from galaxy.adapters.redis_probe import look_at_redis
 from galaxy.domain.errors import GalaxyError, InfrastructureError
-from galaxy.domain.health import choices, engine, fleet, redis
+from galaxy.domain.health import choices, engine, fleet, isolation, redis
 from galaxy.domain.health.finding import fine, problem, unreachable, warning
 from galaxy.domain.image_reference import ImageReference
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from galaxy.adapters.store import RedisStore
     from galaxy.domain.health.finding import Finding
     from galaxy.domain.ticks import Tick
+    from galaxy.services.probe import IsolationProbe
     from galaxy.settings import Settings
 
 T = TypeVar("T")
@@ -38,6 +39,8 @@ logger = structlog.get_logger(__name__)
 REQUEST_S: Final = 3
 #: Seconds that a check may take in all.
 _CHECK_S: Final = 10.0
+#: Of these, for the pull of the base image that the probe of builds runs.
+_PULL_S: Final = 4.0
 #: How long workers may think about their answer.
 _WORKERS_ANSWER_S: Final = 2.0
 #: More unfinished versions than these are not looked at one by one.
@@ -69,7 +72,7 @@ class Doctor:
         environ: The environment, for the engine's address and for variables that mean nothing.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - whatever it looks at
         self,
         settings: Settings,
         environ: Mapping[str, str],
@@ -77,19 +80,24 @@ class Doctor:
         store: RedisStore,
         queue: TaskQueue,
         registry: Registry,
+        probe: IsolationProbe,
     ) -> None:
         self._settings = settings
         self._environ = environ
         self._store = store
         self._queue = queue
         self._registry = registry
+        self._probe = probe
 
     def examine(self) -> Iterator[Finding]:
         """Makes all checks at once, and yields what they find in the order of the checks."""
+        registry = self._settings.registry
+        looked = _ahead(lambda: look_at_engine(registry, self._environ, timeout_s=REQUEST_S))
         checks = (
             Check(choices.SUBJECT, self._choices),
             Check(redis.SUBJECT, self._redis),
-            Check(engine.SUBJECT, self._engine),
+            Check(engine.SUBJECT, partial(self._engine, looked)),
+            Check(isolation.SUBJECT, partial(self._isolation, looked)),
             Check(_BASE_IMAGES, self._base_images),
             Check(fleet.WORKERS, self._fleet),
         )
@@ -117,15 +125,29 @@ class Doctor:
             apps = len(self._store.apps())
             yield from redis.judge_log_room(facts[-1], apps=apps, log_max_bytes=its.log_max_bytes)
 
-    def _engine(self) -> Iterator[Finding]:
+    def _engine(self, looked: Future[engine.EngineFacts]) -> Iterator[Finding]:
         its = self._settings
         registry = _ahead(lambda: look_at_registry(its.registry, timeout_s=REQUEST_S))
-        facts = look_at_engine(its.registry, self._environ, timeout_s=REQUEST_S)
+        facts = looked.result()
         needs = engine.BuildNeeds(
             network=its.build_network, runtime=its.build_runtime, memory_bytes=its.build_memory_bytes
         )
         yield from engine.judge_engine(facts, needs)
         yield from engine.judge_registry(registry.result(), facts)
+
+    def _isolation(self, looked: Future[engine.EngineFacts]) -> Iterator[Finding]:
+        its, facts = self._settings, looked.result()
+        has_runtime = its.build_runtime is None or its.build_runtime in facts.runtimes
+        if not (facts.answers and its.build_network in facts.networks and has_runtime):
+            return  # the engine's own check says so
+        try:
+            report = self._probe.run(pull_s=_PULL_S)
+        except GalaxyError as error:
+            yield warning(
+                isolation.SUBJECT, f"What they reach was not tried. {error.message}", error.suggestion
+            )
+        else:
+            yield from isolation.judge_isolation(report)
 
     def _base_images(self) -> Iterator[Finding]:
         mirror = self._settings.docker_hub_mirror

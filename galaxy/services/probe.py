@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from typing import TYPE_CHECKING, Final
 
 from galaxy.adapters.isolation import CAPABILITIES
@@ -41,6 +42,7 @@ echo done
 exit 0
 """
 _PATIENCE_S: Final = 1.5
+_FORGOTTEN_AFTER_S: Final = 120
 _GUARDED: Final = ("the registry", "the mirror of Docker Hub")
 
 
@@ -67,16 +69,21 @@ class IsolationProbe:
         self._addresses_of = addresses_of
         self._own_addresses = own_addresses
 
-    def run(self) -> ProbeReport:
+    def run(self, *, pull_s: float = 600.0) -> ProbeReport:
         """Starts a container of the default base image, lets it try, and removes it. Takes a few seconds.
 
+        Args:
+            pull_s: How long pulling the base image may take, if the engine does not have it.
+
         Raises:
-            EngineError: No engine can be reached from here, or the network or the runtime does not exist.
+            EngineError: No engine can be reached from here, the network or the runtime does not exist, or the pull
+                takes longer.
             RegistryError, BaseImageNotFound: The default base image can't be had.
             BaseImageUnusable: The default base image's bash can't do it.
         """
+        self._remove_forgotten()
         tried = self._targets()
-        image = self._base_image()
+        image = self._base_image(pull_s)
         variables = image.config.get("Env")
         return report(
             self._settings.build_network,
@@ -86,10 +93,27 @@ class IsolationProbe:
             image_variables=[str(each) for each in variables] if isinstance(variables, list) else [],
         )
 
-    def _base_image(self) -> Image:
+    def _remove_forgotten(self) -> None:
+        """Containers of probes whose process ended before they did."""
+        prefix = f"{self._settings.name}-probe-"
+        for container in self._engine.containers(prefix):
+            began = container.name.removeprefix(prefix).partition("-")[0]
+            if began.isdigit() and int(began) < time.time() - _FORGOTTEN_AFTER_S:
+                self._engine.remove_container(container.id)
+
+    def _base_image(self, pull_s: float) -> Image:
+        give_up_at = time.monotonic() + pull_s
+
+        def keep_going() -> None:
+            if time.monotonic() > give_up_at:
+                raise EngineError(
+                    f"Pulling {base}, which the probe needs, takes longer than {pull_s:g} s.",
+                    "Try again when this engine has built something on it.",
+                )
+
         base = ImageReference.parse(self._settings.default_base_image)
         digest = str(self._registry.resolve(base))
-        return self._engine.pull(self._registry.pull_source(base), digest, _carry_on)
+        return self._engine.pull(self._registry.pull_source(base), digest, keep_going)
 
     def _targets(self) -> tuple[Target, ...]:
         machine = self._engine.machine()
@@ -111,7 +135,7 @@ class IsolationProbe:
         return tuple(found for what, url in urls.items() if (found := endpoint_of(what, url)))
 
     def _look(self, image: Image, tried: tuple[Target, ...]) -> Seen:
-        name = f"{self._settings.name}-probe-{secrets.token_hex(6)}"
+        name = f"{self._settings.name}-probe-{time.time():.0f}-{secrets.token_hex(6)}"
         script = self._engine.setup_script(image, name=name + LOOK)
         try:
             bash = bash_command(script)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from galaxy.bootstrap import Pipeline
+from galaxy.domain.health.finding import Level
+from galaxy.domain.health.isolation import judge_isolation
 from galaxy.settings import Settings
 from tests.conftest import unavailable
 
@@ -35,9 +37,13 @@ def test_build_containers_are_shut_in(stack: Stack) -> None:
         reached = [(each.address, each.port) for each in probe(build_network="bridge").reached]
         assert (bundles, store) in reached
         report = probe()
-    assert (report.network, report.problems) == (network, ())
+    assert (report.network, report.reached) == (network, ())
+    (finding,) = judge_isolation(report)
+    assert finding.level is Level.OK
 
 
-def test_the_default_network_is_a_problem_that_the_probe_names(stack: Stack) -> None:
-    assert stack.engine.ping()
-    assert "GALAXY_BUILD_NETWORK" in probe(build_network="bridge").problems[0]
+def test_the_doctor_tells_what_builds_reach(stack: Stack) -> None:
+    done = stack.galaxy("doctor", "--json")
+    told = [each for each in done.json_lines() if each["subject"] == "builds"]
+    assert len(told) == 1
+    assert os.environ["GALAXY_BUILD_NETWORK"] in str(told[0]["found"])

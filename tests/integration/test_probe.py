@@ -97,7 +97,7 @@ def test_it_sees_the_container_as_setup_does(probes: Probes, monkeypatch: pytest
     spec = BaseImageSpec(dockerfile='ENV NODE_ENV=production\nUSER app\nCMD ["/bin/true"]')
     probe = probes.probe(spec, store="redis://127.0.0.1:1/0", network="none")
     report = probe.run()
-    seen = probe._look(probe._base_image(), ())
+    seen = probe._look(probe._base_image(60), ())
     assert seen.variables == {"PATH", "HOSTNAME", "HOME", "NODE_ENV"}
     assert seen.capabilities != 0
     assert (report.leaked, report.excess_capabilities, report.no_new_privileges) == ((), (), True)
@@ -113,3 +113,19 @@ def test_a_network_that_does_not_exist_is_said_with_what_to_do(probes: Probes) -
     probe = probes.probe(BaseImageSpec(), store="redis://127.0.0.1:1/0", network="galaxy-missing")
     with pytest.raises(EngineError, match=r"network galaxy-missing.*GALAXY_BUILD_NETWORK"):
         probe.run()
+
+
+def test_a_probe_that_was_forgotten_is_removed_by_the_next_one(
+    probes: Probes, docker_api: docker.APIClient, base_images: BaseImages
+) -> None:
+    probe = probes.probe(BaseImageSpec(), store="redis://127.0.0.1:1/0", network="none")
+    image = base_images.build(BaseImageSpec())
+    old, new = (f"{probes.names}-probe-{began}-x" for began in (1700000000, 9700000000))
+    for name in (old, new):
+        docker_api.create_container(image.id, name=name)
+    try:
+        probe.run()
+        left = docker_api.containers(all=True, filters={"name": probes.names})
+        assert [each["Names"] for each in left] == [[f"/{new}"]]
+    finally:
+        docker_api.remove_container(new)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from galaxy.domain.health.finding import Finding, Level
+from galaxy.domain.health.isolation import judge_isolation
 from galaxy.domain.probe import Endpoint, Seen, Target, endpoint_of, report, targets
 
 MACHINE = ("172.17.0.1", "192.0.2.2")
@@ -15,11 +17,12 @@ def tried(*services: tuple[Endpoint, tuple[str, ...]], guarded: tuple[str, ...] 
     return {(each.address, each.port) for each in targets(dict(services), MACHINE, guarded=guarded)}
 
 
-def found(seen: Seen, network: str = "galaxy-builds") -> tuple[str, ...]:
+def found(seen: Seen, network: str = "galaxy-builds") -> tuple[Finding, ...]:
     whole = seen.model_copy(update={"no_new_privileges": True})
-    return report(
+    told = report(
         network, (METADATA,), whole, intended_capabilities=(0, 3), image_variables=["NODE_VERSION=20"]
-    ).problems
+    )
+    return tuple(judge_isolation(told))
 
 
 @pytest.mark.parametrize(
@@ -78,28 +81,32 @@ def test_a_registry_on_the_internet_is_a_matter_of_its_login() -> None:
     assert (public.expected_public, private.expected_public) == (True, False)
 
 
-def test_nothing_is_said_of_a_container_that_is_shut_in() -> None:
+def test_a_container_that_is_shut_in_is_fine() -> None:
     seen = Seen(variables=frozenset({"PATH", "HOSTNAME", "NODE_VERSION"}), capabilities=0b1001)
-    assert found(seen) == ()
+    (finding,) = found(seen)
+    assert finding.level is Level.OK
 
 
 def test_what_was_reached_is_named_with_what_to_do() -> None:
     (problem,) = found(Seen(reached=frozenset({("169.254.169.254", 80), ("203.0.113.9", 80)})))
-    assert "the machine's metadata service at 169.254.169.254:80" in problem
-    assert "deploy/build-network" in problem
+    assert problem.level is Level.PROBLEM
+    assert "the machine's metadata service at 169.254.169.254:80" in problem.found
+    assert "deploy/build-network" in problem.advice
 
 
 def test_variables_and_capabilities_that_were_not_meant_are_named() -> None:
     leaked, capabilities = found(Seen(variables=frozenset({"HTTP_PROXY", "PATH"}), capabilities=0b100001))
-    assert "HTTP_PROXY" in leaked
-    assert "PATH" not in leaked
-    assert "(numbers 5 of" in capabilities
+    assert "HTTP_PROXY" in leaked.found
+    assert "PATH" not in leaked.found
+    assert ": 5 (capability(7))" in capabilities.found
 
 
-def test_a_network_that_is_everybodys_is_a_problem() -> None:
-    assert "GALAXY_BUILD_NETWORK" in found(Seen(), network="bridge")[0]
+def test_what_is_reached_from_the_network_that_every_engine_has_is_a_warning() -> None:
+    (finding,) = found(Seen(reached=frozenset({("169.254.169.254", 80)})), network="bridge")
+    assert finding.level is Level.WARNING
+    assert "GALAXY_BUILD_NETWORK" in finding.advice
 
 
 def test_privileges_that_can_be_gained_are_a_problem() -> None:
-    told = report("builds", (), Seen(), intended_capabilities=(), image_variables=())
-    assert "gain privileges" in told.problems[0]
+    (finding,) = judge_isolation(report("builds", (), Seen(), intended_capabilities=(), image_variables=()))
+    assert (finding.level, "gain privileges" in finding.found) == (Level.PROBLEM, True)
