@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from galaxy.domain.errors import InvalidInput
+from galaxy.domain.problem import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -26,24 +26,6 @@ _KINDS: Final[tuple[tuple[type | tuple[type, ...], str], ...]] = (
     ((list, tuple), "an array"),
     (dict, "an object"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One mistake in what somebody sent. Holds no value of `env` and nothing of the bundle URL.
-
-    Attributes:
-        path: Where: a JSON path such as `$["galaxy.meteor.com"].baseImage.tag`, or an argument such as `app`.
-        what: What is wrong, without a full stop.
-        example: What is right, as it would be written at this place.
-    """
-
-    path: str
-    what: str
-    example: str
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.what}. Example: {self.example}"
 
 
 class Problems:

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import pytest
 
+from galaxy.adapters import docker_client
 from galaxy.adapters.registry import Registry
 from galaxy.bootstrap import Pipeline
 from galaxy.domain.errors import AttemptFailed, BuildFailed
@@ -20,6 +21,7 @@ from galaxy.domain.models import VersionRef
 from galaxy.domain.states import Step, VersionState
 from galaxy.settings import Settings
 from tests.support.base_images import BaseImageSpec
+from tests.support.gate import Gate, engine_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -268,6 +270,45 @@ def test_a_cancelled_build_ends_soon(site: Site, repository: str, app: str, setu
     assert site.pipeline.store.version(ref).state is S.CANCELLED
     assert "was stopped" in site.lines(app)[-1]
     assert site.containers() == []
+
+
+def _waits_for_ever(site: Site, ref: VersionRef, gate: Gate) -> None:
+    """A build that goes on until somebody ends it, at a server that hangs."""
+    worker = Thread(target=site.pipeline.build_stage.run, args=(ref, lambda *_: None))
+    worker.start()
+    assert gate.held.wait(SOON_S)
+    site.pipeline.releases.cancel(app=ref.app, number=ref.number, by="ada")
+    worker.join(SOON_S)
+    assert not worker.is_alive()
+    assert site.pipeline.store.version(ref).state is S.CANCELLED
+    assert "was stopped" in site.lines(ref.app)[-1]
+
+
+@pytest.mark.parametrize("request_", [r"POST .*/start", r"POST .*/commit", r"POST .*/push"])
+def test_a_build_on_an_engine_that_hangs_can_be_cancelled(
+    site: Site, repository: str, app: str, request_: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(docker_client, "_CLEANUP_S", 1)
+    site.publish(BaseImageSpec(), repository)
+    with Gate(engine_address(site.api)) as gate:
+        monkeypatch.setenv("DOCKER_HOST", f"tcp://{gate.address}")
+        gate.shut_at(request_)
+        _waits_for_ever(site, site.deploy(repository, app), gate)
+    monkeypatch.undo()
+    assert site.pipeline.reaper.run() >= 1, "what the engine could not be told to remove is reaped"
+    assert site.images_of(app) == []
+
+
+def test_a_build_whose_registry_hangs_can_be_cancelled(
+    settings: Settings, site: Site, repository: str, app: str
+) -> None:
+    site.publish(BaseImageSpec(), repository)
+    with Gate(int(site.registry.authority.partition(":")[2])) as gate:
+        mirror = f"http://{gate.address}"
+        patient = settings.model_copy(update={"docker_hub_mirror": mirror, "registry_timeout_s": 300.0})
+        hanging = site._replace(pipeline=Pipeline(patient))
+        gate.shut_at("HEAD .*/manifests/")
+        _waits_for_ever(hanging, hanging.deploy(repository, app), gate)
 
 
 def test_a_registry_that_is_away_fails_the_attempt_and_the_image_is_removed(

@@ -8,7 +8,6 @@ import subprocess
 import time
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -20,7 +19,7 @@ from galaxy.domain.errors import BaseImageNotFound
 from galaxy.domain.image_reference import ImageReference
 from tests.conftest import unavailable
 from tests.support.base_images import BaseImageSpec
-from tests.support.gate import Gate
+from tests.support.gate import Gate, engine_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,7 +45,7 @@ def short_clean_up(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def gate(docker_under_test: DockerUnderTest) -> Iterator[Gate]:
     """The door in front of the machine's engine."""
-    with Gate(engine_address(docker_under_test)) as gate:
+    with Gate(engine_address(docker_under_test.api)) as gate:
         yield gate
 
 
@@ -57,13 +56,6 @@ def name(run_name: str, docker_under_test: DockerUnderTest) -> Iterator[str]:
     yield name
     for found in docker_under_test.engine.containers(name):
         docker_under_test.engine.remove_container(found.id)
-
-
-def engine_address(world: DockerUnderTest) -> str | int:
-    url = urlsplit(world.api.base_url)
-    if url.scheme == "http+docker":
-        return str(world.api.get_adapter(world.api.base_url).socket_path)  # type: ignore[attr-defined]
-    return int(url.port or 2375)
 
 
 def build(
@@ -156,7 +148,7 @@ def test_a_program_runs_and_ends_over_tls(
         BaseImageSpec(setup='echo "got $1"; busybox sleep 0.3; busybox seq 1 20000')
     )
     printed: list[bytes] = []
-    with Gate(engine_address(docker_under_test), tls=tls) as gate:
+    with Gate(engine_address(docker_under_test.api), tls=tls) as gate:
         engine = DockerEngine(url=f"tcp://{gate.address}")
         with engine.build_container(image, name=name, command=COMMAND) as container:
             assert container.run("a line", lambda _, data: printed.append(data), lambda: None) == 0

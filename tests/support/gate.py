@@ -8,13 +8,24 @@ import time
 from contextlib import suppress
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     import ssl
     from types import TracebackType
 
+    import docker
+
 _REQUEST = re.compile(rb"(?:GET|HEAD|POST|PUT|PATCH|DELETE) \S+")
 _HELD_S = 60
+
+
+def engine_address(api: docker.APIClient) -> str | int:
+    """Where an engine listens, for a gate in front of it."""
+    url = urlsplit(api.base_url)
+    if url.scheme == "http+docker":
+        return str(api.get_adapter(api.base_url).socket_path)  # type: ignore[attr-defined] # of the SDK's own
+    return int(url.port or 2375)
 
 
 class Gate:

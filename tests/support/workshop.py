@@ -9,10 +9,13 @@ import fakeredis
 from galaxy.adapters.fake_engine import FakeEngine
 from galaxy.adapters.keys import Keys
 from galaxy.adapters.log_stream import LogStream
+from galaxy.domain.app_settings import DeployRules
+from galaxy.domain.image_reference import ImageReference
 from galaxy.services.announcer import Announcer
 from galaxy.services.build import BuildStage
 from galaxy.services.logbook import Logbook
 from galaxy.services.reconcile import Reconciler
+from galaxy.services.releases import Releases
 from galaxy.settings import Settings
 from tests.support.stores import APP, deploy, make_store
 
@@ -23,7 +26,6 @@ if TYPE_CHECKING:
     from galaxy.adapters.queue import TaskQueue
     from galaxy.adapters.registry import Registry
     from galaxy.domain.contract import SetupScript
-    from galaxy.domain.image_reference import ImageReference
     from galaxy.domain.log import LogLine
     from galaxy.domain.models import Attempt, Version, VersionRef
     from galaxy.domain.states import Step
@@ -119,6 +121,12 @@ class Workshop:
             announcer=announcer,
             settings=self.settings,
         )
+        rules = DeployRules(
+            section=self.settings.settings_section,
+            settings_max_bytes=self.settings.settings_max_bytes,
+            default_base_image=ImageReference.parse(self.settings.default_base_image),
+        )
+        self.releases = Releases(self.store, queue, logbook, announcer, rules=rules, retention_s=3600)
         self.reconciler = Reconciler(self.store, queue, announcer, page=2)
 
     def close(self) -> None:

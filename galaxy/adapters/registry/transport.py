@@ -57,14 +57,13 @@ class Call:
         """The error for an outage."""
         return RegistryUnavailable(
             f"{host.authority} {what}, so {self.image} could not be looked up.",
-            "It will be asked again; if this lasts, check that the host is up and can be reached from the workers.",
+            "If this lasts, check that the host is up and can be reached from the workers.",
         )
 
     def throttled(self, host: Endpoint, seconds: float) -> RegistryThrottled:
         """The error for a pause that the host asked for."""
         error = RegistryThrottled(
-            f"{host.authority} asked for a pause and will be asked again in {seconds:.0f} s; "
-            f"{self.image} could not be looked up.",
+            f"{host.authority} asked for a pause of {seconds:.0f} s, so {self.image} could not be looked up.",
             "If this happens often, poll less, or give the registry a login with a higher limit.",
         )
         error.retry_after_s = seconds
