@@ -35,6 +35,9 @@ redis_socket_keepalive = True
 broker_use_ssl = _settings.broker_tls  # Celery reads the URL; Flower only this
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None  # a worker waits for its broker, however long it is away
+broker_channel_error_retry = (
+    True  # a broker that is full refuses commands; without this, a worker ends for that
+)
 broker_transport_options = {
     **TRANSPORT_OPTIONS,
     # A delivery that is longer away than this is delivered again. That is harmless, the lease decides; so this

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from galaxy.adapters.log_entry import ENTRY_OVERHEAD_BYTES
+from galaxy.adapters.log_outage import Outage
 from galaxy.adapters.log_stream import Batch
 from galaxy.domain.errors import StoreError
 from galaxy.domain.output import MAX_PIECE_BYTES
@@ -26,7 +27,7 @@ FLUSH_BYTES: Final = MAX_PIECE_BYTES
 #: Sent in one round trip at most. Redis serves nobody else while it stores a batch.
 _BATCH_BYTES: Final = 1024 * 1024
 
-#: Waits in memory at most; then whoever prints has to wait, and with it the build container.
+#: Waits in memory at most; then whoever prints has to wait for a while, and with it the build container.
 _BUFFER_BYTES: Final = 4 * 1024 * 1024
 
 _FIRST_PAUSE_S: Final = 0.05
@@ -62,8 +63,11 @@ class _Draft:
 class LogSender:
     """Delivers the blocks of one writer, in order and once, from a thread of its own.
 
+    While Redis is away, so much waits in memory; then whoever prints waits, for `patience_s`; and then lines are left
+    out and counted, and where they are missing, the log says so. A build outlives an outage of the logs.
+
     Args:
-        patience_s: How long Redis may be away before what waits is given up.
+        patience_s: How long whoever prints waits, and how long the end of a log is tried to be written.
     """
 
     def __init__(self, log: LogStream, app: str, *, patience_s: float) -> None:
@@ -79,22 +83,23 @@ class LogSender:
         self._closing = False
         self._abandoned = False
         self._failure: StoreError | None = None
+        self._outage = Outage(_BUFFER_BYTES)
         self._changed = Condition()
         self._thread = Thread(target=self._run, name=f"log of {app}", daemon=True)
         self._thread.start()
 
     def put(self, head: LogBlock, text: bytes) -> None:
-        r"""Takes lines with `\n` between them. Waits while too much is undelivered; nothing, once abandoned.
+        r"""Takes lines with `\n` between them. Waits while too much is undelivered, but not in a long outage.
 
         Args:
             head: Everything about the lines but their text.
             text: Not necessarily UTF-8.
 
         Raises:
-            StoreError: Redis was away for longer than `patience_s`.
+            StoreError: An earlier `flush` or `close` failed.
         """
         with self._changed:
-            while self._size >= _BUFFER_BYTES and not self._over:
+            while self._size >= _BUFFER_BYTES and not (self._over or self._outage.is_long):
                 self._changed.wait()
             if self._failure:
                 raise self._failure
@@ -102,13 +107,12 @@ class LogSender:
                 return
             if self._closing:
                 raise ValueError("The log writer is closed.")
+            if self._size >= _BUFFER_BYTES:
+                self._outage.leave_out(head, text)
+                return
+            self._tell_what_was_left_out()
             before = self._size
-            if self._drafts and self._drafts[-1].grows_by(head, text):
-                self._size += len(text) + 1
-            else:
-                self._drafts.append(_Draft(head, text))
-                self._undelivered += 1
-                self._size += len(text) + ENTRY_OVERHEAD_BYTES
+            self._take(head, text)
             if not before or before < FLUSH_BYTES <= self._size:
                 self._changed.notify_all()
 
@@ -119,13 +123,14 @@ class LogSender:
             StoreError: It could not be delivered within `patience_s`.
         """
         with self._changed:
+            self._tell_what_was_left_out()
             self._flushing = True
             self._changed.notify_all()
             self._changed.wait_for(lambda: not self._undelivered or self._over, timeout=self._patience_s)
             self._flushing = False
             late = self._undelivered > 0 and not self._over
         if late:
-            self._fail(StoreError(f"The log of {self._app} could not be written in time."))
+            self._fail(self._too_late())
         if self._failure:
             raise self._failure
 
@@ -136,11 +141,12 @@ class LogSender:
             StoreError: It could not be delivered within `patience_s`.
         """
         with self._changed:
+            self._tell_what_was_left_out()
             self._closing = True
             self._changed.notify_all()
         self._thread.join(self._patience_s)
         if self._thread.is_alive():
-            self._fail(StoreError(f"The end of the log of {self._app} could not be written in time."))
+            self._fail(self._too_late())
         if self._failure:
             raise self._failure
 
@@ -149,6 +155,22 @@ class LogSender:
         with self._changed:
             self._abandoned = True
             self._forget()
+
+    def _take(self, head: LogBlock, text: bytes) -> None:
+        if self._drafts and self._drafts[-1].grows_by(head, text):
+            self._size += len(text) + 1
+        else:
+            self._drafts.append(_Draft(head, text))
+            self._undelivered += 1
+            self._size += len(text) + ENTRY_OVERHEAD_BYTES
+
+    def _tell_what_was_left_out(self) -> None:
+        if not self._over and (told := self._outage.told()):
+            self._take(*told)
+
+    def _too_late(self) -> StoreError:
+        why = f" {self._outage.error}" if self._outage.error else ""
+        return StoreError(f"The end of the log of {self._app} could not be written in time.{why}")
 
     @property
     def _over(self) -> bool:
@@ -199,17 +221,17 @@ class LogSender:
     def _deliver(self, blocks: list[LogBlock]) -> None:
         self._batches += 1
         batch = Batch(self._writer, self._batches)
-        give_up_at = time.monotonic() + self._patience_s
-        pause_s = _FIRST_PAUSE_S
+        began, pause_s = time.monotonic(), _FIRST_PAUSE_S
         while not self._over:
             try:
                 self._log.append(self._app, blocks, batch)
             except StoreError as error:
-                if time.monotonic() >= give_up_at:
-                    self._fail(error)
-                    return
                 with self._changed:
+                    self._outage.goes_on(error, is_long=time.monotonic() - began >= self._patience_s)
+                    self._changed.notify_all()
                     self._changed.wait_for(lambda: self._over, timeout=pause_s)
                 pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
             else:
+                with self._changed:
+                    self._outage.ends()
                 return

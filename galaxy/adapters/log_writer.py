@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 logger: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-#: How long Redis may be away before a build is failed because its log can't be written.
+#: How long a build waits for a Redis that is away before it leaves lines out, and for the end of its log.
 PATIENCE_S: Final = 30.0
 
 
 class LogWriter:
     """Writes sentences and the build container's output to the log of one attempt, in order.
 
-    Everything is redacted. Calls return at once; they wait only while too much is undelivered, and raise
-    `StoreError` when Redis stays away for longer than `patience_s`. May be used from several threads, and as a
-    context manager that closes it.
+    Everything is redacted. Calls return at once; they wait only while too much is undelivered, and when Redis stays
+    away for longer than `patience_s`, lines are left out, and the log says how many. May be used from several
+    threads, and as a context manager that closes it.
 
     Args:
         log: Where to.
@@ -40,7 +40,7 @@ class LogWriter:
         version: Its version that is built.
         attempt: From 1.
         redactor: Knows the secrets of the version.
-        patience_s: How long Redis may be away.
+        patience_s: How long a Redis that is away is waited for.
         max_output_bytes: How much output is kept: all of it below, its beginning and its end above.
         now_ms: The clock, milliseconds since the epoch.
     """

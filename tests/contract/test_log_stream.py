@@ -518,6 +518,37 @@ def test_an_outage_loses_no_line_and_makes_the_writer_wait(
     assert _straight(redis_server, keys) == ["before", *lines]
 
 
+def test_a_long_outage_ends_nothing_and_the_log_says_how_many_lines_it_cost(
+    redis_server: RedisServer, proxy: _Proxy, keys: Keys
+) -> None:
+    with _through(proxy, keys) as log, _writer(log, max_output_bytes=10**8, patience_s=0.3) as writer:
+        proxy.stop()
+        for number in range(20_000):
+            writer.output(Stream.STDOUT, b"%d " % number + b"x" * 1000 + b"\n")
+        assert writer._sender._size < 5 * 1024 * 1024, "what waits is bounded"
+        proxy.start()
+        _wait_until(lambda: writer._sender._size == 0)
+        writer.output(Stream.STDERR, b"20000 after it\n")
+    lines = _straight(redis_server, keys)
+    *before, gap, last = lines
+    assert [int(line.split()[0]) for line in before] == [*range(len(before))]
+    assert 3000 < len(before) < 8000
+    assert gap.startswith(f"Left out here: {20_000 - len(before)} lines (")
+    assert last == "20000 after it"
+
+
+def test_lines_that_a_long_outage_cost_are_told_although_nothing_follows(
+    redis_server: RedisServer, proxy: _Proxy, keys: Keys
+) -> None:
+    with _through(proxy, keys) as log, _writer(log, max_output_bytes=10**8, patience_s=1.5) as writer:
+        proxy.stop()
+        for _ in range(9000):
+            writer.output(Stream.STDOUT, b"x" * 1000 + b"\n")
+        proxy.start()
+    *before, gap = _straight(redis_server, keys)
+    assert gap.startswith(f"Left out here: {9000 - len(before)} lines (")
+
+
 def test_an_outage_that_does_not_end_is_an_error(proxy: _Proxy, keys: Keys) -> None:
     with _through(proxy, keys) as log:
         writer = _writer(log, patience_s=0.3)

@@ -1,0 +1,101 @@
+"""A Redis that hangs, dies or is full while builds print: real workers, a real engine."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from pydantic import SecretStr
+
+from galaxy.bootstrap import Pipeline
+from galaxy.domain.states import VersionState
+from galaxy.settings import Settings
+from tests.support.fleet import Fleet, RedisWithPassword, eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from galaxy.domain.models import VersionRef
+    from tests.support.fleet import Around
+
+
+def talk(lines: int) -> str:
+    """Prints a number about every 15 ms."""
+    return f"for ((i = 0; i < {lines}; i++)); do echo $i; sleep 0.01; done"
+
+
+def numbers(fleet: Fleet, ref: VersionRef, attempt: int) -> list[int]:
+    """What the log has of the printed numbers of an attempt."""
+    settings = Settings(logs_url=SecretStr(fleet.env["GALAXY_LOGS_URL"]))
+    return [
+        int(line.text)
+        for page in Pipeline(settings).logs.pages(ref.app)
+        for line in page.lines
+        if line.attempt == attempt and line.text.isdecimal()
+    ]
+
+
+@contextmanager
+def full(redis: RedisWithPassword) -> Iterator[None]:
+    """Redis takes no writes."""
+    with redis.client(0) as client:
+        client.config_set("maxmemory", 1)
+        yield
+        client.config_set("maxmemory", 0)
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[RedisWithPassword]:
+    """A server of this test alone, with an append-only file."""
+    folder = tmp_path / "redis"
+    folder.mkdir()
+    server = RedisWithPassword(folder, persistent=True)
+    yield server
+    server.kill()
+
+
+def test_a_build_goes_on_and_loses_no_line_while_the_redis_of_the_logs_hangs_is_full_or_dies(
+    around_fleets: Around, redis: RedisWithPassword, tmp_path: Path, app: str
+) -> None:
+    fleet = Fleet(around_fleets, tmp_path, 2, GALAXY_LOGS_URL=redis.url(0))
+    fleet.start()
+    try:
+        ref = fleet.deploy(app, fleet.bundles.add(talk(400)).url)
+        eventually("it prints", lambda: len(numbers(fleet, ref, 1)) > 10)
+        redis.freeze()
+        time.sleep(2.5)  # longer than a command may take
+        redis.thaw()
+        seen = len(numbers(fleet, ref, 1))
+        eventually("lines come again", lambda: len(numbers(fleet, ref, 1)) > seen)
+        with full(redis):
+            time.sleep(0.5)
+        redis.kill()
+        redis.start()
+        version = fleet.wait_until_final(ref)
+        assert (version.state, version.attempt) == (VersionState.ACTIVE, 1), version.failure
+        assert numbers(fleet, ref, 1) == [*range(400)]
+    finally:
+        fleet.stop()
+
+
+def test_a_version_reaches_its_end_although_the_store_was_full_for_longer_than_a_lease(
+    around_fleets: Around, redis: RedisWithPassword, tmp_path: Path, app: str
+) -> None:
+    fleet = Fleet(around_fleets._replace(redis=redis), tmp_path, 0)
+    fleet.start(slots=1)  # a slot that is lost for good is noticed
+    try:
+        ref = fleet.deploy(app, fleet.bundles.add(talk(150)).url)
+        eventually("it prints", lambda: len(numbers(fleet, ref, 1)) > 10)
+        with full(redis):
+            time.sleep(1.5 * float(fleet.env["GALAXY_LEASE_S"]))
+        version = fleet.wait_until_final(ref, timeout_s=60)
+        assert version.state is VersionState.ACTIVE, version.failure
+        assert numbers(fleet, ref, version.attempt) == [*range(150)]
+        for attempt in range(1, version.attempt):
+            told = numbers(fleet, ref, attempt)
+            assert told == [*range(len(told))], "what there is of a lost attempt is in order, and once"
+    finally:
+        fleet.stop()
