@@ -91,7 +91,7 @@ class DiskWatch:
                 f"The build wrote {_gigabytes(written)} of files; {_gigabytes(self._limits.max_bytes)} are the most.",
                 "Make setup.sh write less, or ask the operator for a higher GALAXY_BUILD_DISK_BYTES.",
             )
-        free = _free_where(found["GraphDriver"].get("Data") or {})
+        free = _free_where(found)
         if free is not None and free < self._limits.reserve_bytes:
             raise DiskFull(
                 f"The engine's filesystem has {_gigabytes(free)} left, less than the reserve of"
@@ -109,8 +109,9 @@ class DiskWatch:
                 self.look(client.api)
             except GalaxyError as error:
                 self._reached = error
-            except UNREACHABLE as error:  # whoever runs the container finds out too
-                logger.warning("disk.not_watched", container=self._container, error=type(error).__name__)
+            except UNREACHABLE as error:  # whoever runs the container finds out too, or has removed it
+                if not self._over.is_set():
+                    logger.warning("disk.not_watched", container=self._container, error=type(error).__name__)
             took_s = time.monotonic() - began
             pause_s = max(_PAUSE_S, took_s / _SHARE)
         if client:
@@ -133,8 +134,9 @@ def _get(api: docker.APIClient, path: str, **parameters: str) -> dict[str, Any]:
     return found
 
 
-def _free_where(graph: dict[str, str]) -> int | None:
-    """Free bytes where the container writes; None if that is on another machine or hidden from this process."""
+def _free_where(container: dict[str, Any]) -> int | None:
+    """Free bytes where a container writes; None if that is on another machine or hidden from this process."""
+    graph = (container.get("GraphDriver") or {}).get("Data") or {}  # only some storage drivers tell where
     try:
         return shutil.disk_usage(graph["UpperDir"]).free
     except (KeyError, OSError):
