@@ -211,12 +211,13 @@ class Fleet:
         self._processes.append(process)
         return process
 
-    def worker(self, name: str, queues: str, slots: int) -> Process:
+    def worker(self, name: str, queues: str, slots: int, *, env: Mapping[str, str] | None = None) -> Process:
         options = ["-Q", queues, "-c", str(slots), "-n", f"{name}@fleet", "-l", "info"]
-        return self.celery(name, "worker", *options)
+        return self.celery(name, "worker", *options, env=env)
 
-    def build_worker(self, *, slots: int = 2) -> Process:
-        return self.worker("build", "builds,builds.bulk", slots)
+    def build_worker(self, *, slots: int = 2, name: str = "build") -> Process:
+        """As in production, SIGTERM makes it hand its builds back."""
+        return self.worker(name, "builds,builds.bulk", slots, env={"REMAP_SIGTERM": "SIGQUIT"})
 
     def start(self, *, slots: int = 2, beat: bool = True) -> Process:
         """Starts a build worker, a control worker and beat, and returns the first when all are ready."""
