@@ -202,3 +202,9 @@ def test_without_a_certificate_nobody_gets_in(secure_redis: SecureRedis) -> None
     without = re.sub(r"ssl_(certfile|keyfile)=[^&]*&", "", secure_redis.url(0))
     with Redis.from_url(without) as client, pytest.raises(RedisConnectionError):
         client.ping()
+
+
+def test_nobody_gets_in_without_a_name(secure_redis: SecureRedis) -> None:
+    nameless = secure_redis.url(0).replace(f"{secure_redis.user}:{secure_redis.password}@", "")
+    with Redis.from_url(nameless) as client, pytest.raises(RedisConnectionError, match="Authentication"):
+        client.ping()

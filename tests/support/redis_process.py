@@ -74,8 +74,8 @@ class RedisProcess:
             self._process.send_signal(signal.SIGCONT)
 
     @contextmanager
-    def client(self, database: int = 0, login: str = "") -> Iterator[Redis]:
-        with Redis.from_url(self.url(database, login), decode_responses=True) as client:
+    def client(self, database: int = 0, login: str = "", *, text: bool = True) -> Iterator[Redis]:
+        with Redis.from_url(self.url(database, login), decode_responses=text) as client:
             yield client
 
     def _starts(self) -> int:
