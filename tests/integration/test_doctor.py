@@ -59,7 +59,10 @@ def test_a_well_configured_redis_is_fine(good_redis: RedisProcess) -> None:
         (f"{GOOD}replicaof 127.0.0.1 1\n", "It is a replica"),
         (f"{GOOD}maxmemory 1000kb\n", "of maxmemory"),
         (f"{GOOD}requirepass right\n", "refuses the login"),
-        (f"{GOOD}cluster-enabled yes\n", "It is a cluster"),
+        # its second port is 10,000 above the first unless it is told, and may then be none
+        pytest.param(
+            f"{GOOD}cluster-enabled yes\ncluster-port {free_port()}\n", "It is a cluster", id="cluster"
+        ),
     ],
 )
 def test_a_redis_that_loses_or_refuses_is_a_problem(tmp_path: Path, config: str, problem: str) -> None:
