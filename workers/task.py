@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 logger = structlog.get_logger(__name__)
 
 _HIDDEN: Final = "(hidden)"
-#: The arguments of `tasks.new_version` besides those of `tasks.fan_out`; no deploy has them.
-_OF_NEW_VERSION: Final = frozenset({"app", "source", "seen"})
 
 #: Celery makes an event that it does not know a state of that name, in capitals. This one leaves a running task
 #: in the state STARTED, where Flower's filters and its Terminate button look for it; a second `task-started` would
@@ -89,9 +87,12 @@ def ids_in(kwargs: object) -> dict[str, str | int]:
     match kwargs:
         case {"app": str(app), "version": int(version), **others} if not others:
             return {"app": app, "version": version}
-        case {"image": str(image), "update": int(update), **others} if others.keys() <= _OF_NEW_VERSION:
-            ids: dict[str, str | int] = {"image": image, "update": update}
-            return {"app": str(others["app"]), **ids} if "app" in others else ids
+        case {"image": str(image), "update": int(update), **others} if not others:
+            return {"image": image, "update": update}
+        case {"image": str(image), "update": int(update), "apps": [[str(app), *_]]}:
+            return {"app": app, "image": image, "update": update}
+        case {"image": str(image), "update": int(update), "apps": [*apps]}:
+            return {"apps": len(apps), "image": image, "update": update}
     return {}
 
 

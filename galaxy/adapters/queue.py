@@ -44,21 +44,20 @@ TRANSPORT_OPTIONS: Final = {
     "health_check_interval": 10,
 }
 
+#: So many messages carry the apps of a page, if these are more: enough for all slots of a few workers.
+_MESSAGES: Final = 8
 _RETRY: Final = {"max_retries": 3, "interval_start": 0.1, "interval_step": 0.5, "interval_max": 1}
 
 
 class NewVersionCall(NamedTuple):
-    """The arguments of `tasks.new_version`. Without `seen`, the app has yet to be decided about.
+    """An app that needs an automatic version.
 
     Attributes:
-        image: The base image.
-        update: The update's number.
         source: The version whose code is rebuilt; 0 when that is not decided.
+        seen: Where the app stood when that was decided; empty when it was not.
     """
 
     app: str
-    image: str
-    update: int
     source: int = 0
     seen: str = ""
 
@@ -124,13 +123,18 @@ class TaskQueue:
                 retry_policy=_RETRY,
             )
 
-    def new_versions(self, calls: Sequence[NewVersionCall]) -> None:
-        """Apps need an automatic version each. One connection carries all the messages."""
+    def new_versions(self, image: str, update: int, calls: Sequence[NewVersionCall]) -> None:
+        """Apps need an automatic version each, for an update of a base image.
+
+        A message costs a worker about as much as three versions, so that many apps share messages.
+        """
+        size = max(1, len(calls) // _MESSAGES)
         with _translated(), self._celery.producer_pool.acquire(block=True) as producer:
-            for call in calls:
+            for first in range(0, len(calls), size):
+                apps = [list(call) for call in calls[first : first + size]]
                 self._celery.send_task(
                     "tasks.new_version",
-                    kwargs=call._asdict(),
+                    kwargs={"image": image, "update": update, "apps": apps},
                     queue=BASE_IMAGES,
                     producer=producer,
                     ignore_result=True,

@@ -66,7 +66,8 @@ def next_check_in_s(
         pause_s: What the registry asked for.
     """
     slower = 2 ** min(errors - 1, 4) if errors else 1 + unchanged // PATIENCE
-    return max(interval_s * min(slower, SLOWEST), pause_s) * (1 + _JITTER * _offset(reference))
+    offset = _JITTER * _offset(reference)
+    return max(interval_s * min(slower, SLOWEST) * (1 + offset), pause_s * (1 + abs(offset)))
 
 
 def _offset(reference: str) -> float:

@@ -90,19 +90,20 @@ class FanOut:
                 continue
             if len(chosen) == room:
                 return chosen, position
-            chosen[level.app] = NewVersionCall(
-                level.app, update.image, update.number, decision.source or 0, level.seen
-            )
+            chosen[level.app] = NewVersionCall(level.app, decision.source or 0, level.seen)
         return chosen, len(levels)
 
     def _hand_out(self, update: Update, chosen: dict[str, NewVersionCall], page: HandOut) -> int:
         apps = self._store.hand_out(update, page)
-        self._queue.new_versions([chosen[app] for app in apps])
+        self._ask_for(update, [chosen[app] for app in apps])
         return len(apps)
 
     def _ask_again(self, update: Update) -> None:
         forgotten = self._store.take_forgotten(update.image, after_s=_FORGOTTEN_S, limit=LOW_WATER)
-        self._queue.new_versions([NewVersionCall(app, update.image, update.number) for app in forgotten])
+        self._ask_for(update, [NewVersionCall(app) for app in forgotten])
+
+    def _ask_for(self, update: Update, calls: Sequence[NewVersionCall]) -> None:
+        self._queue.new_versions(update.image, update.number, calls)
 
     def _end_wave(self, update: Update) -> bool:
         """All versions of the wave are final: on, or stop. Returns whether there is more to do now."""

@@ -12,8 +12,10 @@ from galaxy.adapters.update_store import Made, NotMade
 from galaxy.domain.errors import GalaxyError, QueueError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from galaxy.adapters.base_image_store import BaseImageStore
-    from galaxy.adapters.queue import TaskQueue
+    from galaxy.adapters.queue import NewVersionCall, TaskQueue
     from galaxy.adapters.update_store import UpdateStore
     from galaxy.domain.models import VersionRef
     from galaxy.services.announcer import Announcer
@@ -51,23 +53,42 @@ class Rebuilds:
         self._queue = queue
         self._announcer = announcer
 
-    def make(self, app: str, image: str, update: int, *, source: int, seen: str) -> str:
-        """Makes an app's new version on a changed base image, or finds that it needs none; returns a sentence.
+    def make(self, image: str, update: int, calls: Iterable[NewVersionCall]) -> str:
+        """Makes each app's new version on a changed base image, unless it needs none; returns a sentence.
 
         Args:
-            app: It was handed out by the fan-out.
             image: Canonical reference.
             update: The update's number.
-            source: The version whose code is rebuilt; 0 when that is not decided.
-            seen: Where the app stood when that was decided.
+            calls: Apps that the fan-out handed out.
         """
-        for _ in range(_TRIES):
-            outcome = self._store.new_version(image, update, app, source=source or None, seen=seen)
+        made: list[Made] = []
+        needless: list[str] = []
+        for call in calls:
+            outcome = self._make_one(image, update, call)
             if isinstance(outcome, Made):
-                return self._made(outcome, image, update, source)
-            if isinstance(outcome, NotMade):
-                self._ask_for_more(image, update, outcome.left)
-                break
+                made.append(outcome)
+                self._announcer.tell(call.app)
+            else:
+                needless.append(call.app)
+            if isinstance(outcome, Made | NotMade) and outcome.left in {LOW_WATER, 0}:
+                with suppress(QueueError):  # the reconciler makes up for it
+                    self._queue.fan_out(image, update)
+        if made and made[-1].free:
+            with suppress(GalaxyError):  # as above
+                self._admit()
+        told = [
+            *(f"Made {each.ref}." for each in made),
+            *(f"{app} needs no new version." for app in needless),
+        ]
+        return f"Update {update} of {familiar(image)}: {' '.join(told)}"
+
+    def _make_one(self, image: str, update: int, call: NewVersionCall) -> Made | NotMade | None:
+        """One app's version. None: the update is over, or the app is decided about again when its version is final."""
+        _, source, seen = call
+        for _ in range(_TRIES):
+            outcome = self._store.new_version(image, update, call.app, source=source or None, seen=seen)
+            if isinstance(outcome, Made | NotMade):
+                return outcome
             current = self._store.update(image)
             if current is None:
                 break
@@ -75,7 +96,7 @@ class Rebuilds:
             learned = self._levels.learn(current.wanted, [outcome])
             decision = self._levels.decide(outcome, current.wanted)
             source, seen = decision.source or 0, "" if learned else outcome.seen
-        return f"{app} needs no new version for update {update} of {familiar(image)}."
+        return None
 
     def go_on(self) -> int:
         """Admits automatic versions while there are slots, and wakes updates that can go on.
@@ -108,20 +129,3 @@ class Rebuilds:
             with suppress(QueueError):  # it is due now: the reconciler enqueues it
                 self._queue.build(ref, automatic=True)
         return outcome
-
-    def _made(self, made: Made, image: str, update: int, source: int) -> str:
-        self._announcer.tell(made.ref.app)
-        try:
-            self._ask_for_more(image, update, made.left)
-            if made.free:
-                self._admit()
-        except GalaxyError as error:  # the version is recorded, and the reconciler makes up for the rest
-            logger.warning(
-                "rebuild.not_admitted", app=made.ref.app, version=made.ref.number, error=str(error)
-            )
-        return f"Made {made.ref}, which builds version {source} on {familiar(image)} at {made.base_digest}."
-
-    def _ask_for_more(self, image: str, update: int, left: int) -> None:
-        if left in {LOW_WATER, 0}:
-            with suppress(QueueError):  # the reconciler makes up for it
-                self._queue.fan_out(image, update)

@@ -359,8 +359,7 @@ def test_few_rebuilds_are_in_the_queue_at_a_time_and_the_reconciler_looks_at_no_
     while harbour.queue.fan_outs or harbour.queue.calls:
         most = max(most, len(harbour.queue.calls))
         if harbour.queue.calls:
-            call = harbour.queue.calls.pop(0)
-            harbour.rebuilds.make(call.app, call.image, call.update, source=call.source, seen=call.seen)
+            harbour.make(*harbour.queue.calls.pop(0))
         else:
             harbour.fan_out.run(*harbour.queue.fan_outs.pop(0))
     assert most <= 200

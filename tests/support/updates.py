@@ -87,7 +87,7 @@ class Messages:
         self.builds: list[VersionRef] = []
         self.rebuilds: list[VersionRef] = []
         self.fan_outs: list[tuple[str, int]] = []
-        self.calls: list[NewVersionCall] = []
+        self.calls: list[tuple[str, int, NewVersionCall]] = []
         self.away: Exception | None = None
 
     def build(self, ref: VersionRef, *, retries: int = 0, automatic: bool = False) -> None:  # noqa: ARG002 - as TaskQueue
@@ -101,9 +101,9 @@ class Messages:
         self._fail_if_away()
         self.fan_outs.append((image, update))
 
-    def new_versions(self, calls: list[NewVersionCall]) -> None:
+    def new_versions(self, image: str, update: int, calls: list[NewVersionCall]) -> None:
         self._fail_if_away()
-        self.calls += calls
+        self.calls += [(image, update, call) for call in calls]
 
     def _fail_if_away(self) -> None:
         if self.away:
@@ -203,13 +203,15 @@ class Harbour:
 
     # -- what the fleet does
 
+    def make(self, image: str, update: int, call: NewVersionCall) -> None:
+        self.rebuilds.make(image, update, [call])
+
     def deliver(self) -> None:
         """Takes all messages of the control workers out of their queue, and what follows, until there are none."""
         self.rebuilds.keep_going()
         while self.queue.fan_outs or self.queue.calls:
             while self.queue.calls:
-                call = self.queue.calls.pop(0)
-                self.rebuilds.make(call.app, call.image, call.update, source=call.source, seen=call.seen)
+                self.make(*self.queue.calls.pop(0))
             if self.queue.fan_outs:
                 self.fan_out.run(*self.queue.fan_outs.pop(0))
 

@@ -1,0 +1,211 @@
+"""Which apps a changed base image rebuilds, in which waves, and when registries are asked."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from galaxy.domain.base_images import next_check_in_s
+from galaxy.domain.states import VersionState
+from galaxy.domain.updates import (
+    AppLevel,
+    Compare,
+    Decision,
+    Update,
+    Updates,
+    UpdateState,
+    Verdict,
+    VersionLevel,
+    Wanted,
+    Waves,
+    decide,
+    too_many_failed,
+)
+
+S, V = VersionState, Verdict
+IMAGE = "docker.io/meteor/galaxy-app:latest"
+#: An index whose image for our platform is `new-image`.
+WANTED = Wanted(IMAGE, digest="new", content="new-image")
+
+
+def version(
+    number: int = 1, state: VersionState = S.ACTIVE, digest: str | None = "old", **more: object
+) -> VersionLevel:
+    known = {
+        "automatic": False,
+        "base_image": IMAGE,
+        "platform_digest": f"{digest}-image" if digest else None,
+        "made": None,
+        "made_state": None,
+        **more,
+    }
+    return VersionLevel(number=number, state=state, base_digest=digest, **known)  # type: ignore[arg-type]
+
+
+def level(
+    newest: VersionLevel, active: VersionLevel | None = None, updates: Updates = Updates.ON
+) -> AppLevel:
+    return AppLevel("a.example.com", updates, newest, newest if newest.state is S.ACTIVE else active, "seen")
+
+
+ACTIVE = version(1)
+NEWER = version(2)
+
+TABLE = {
+    "it runs an old digest": (level(ACTIVE), Decision(V.REBUILD, 1)),
+    "it runs the new one": (level(version(digest="new")), Decision(V.UP_TO_DATE)),
+    "another index with the same image for us": (
+        level(version(digest="index", platform_digest="new-image")),
+        Decision(V.UP_TO_DATE),
+    ),
+    "nobody knows what the old index held": (level(version(platform_digest=None)), Decision(V.REBUILD, 1)),
+    "updates are off": (level(ACTIVE, updates=Updates.OFF), Decision(V.UPDATES_OFF)),
+    "it is pinned": (level(ACTIVE, updates=Updates.PINNED), Decision(V.PINNED)),
+    "a person's build has not looked the tag up": (
+        level(version(2, S.QUEUED, None), ACTIVE),
+        Decision(V.RESOLVES_ITSELF),
+    ),
+    "a person's build is on the old digest": (level(version(2, S.BUILDING), ACTIVE), Decision(V.WAITS)),
+    "a person's build waits for its retry": (level(version(2, S.RETRYING), ACTIVE), Decision(V.WAITS)),
+    "a person's build is on the new digest": (
+        level(version(2, S.BUILDING, "new"), ACTIVE),
+        Decision(V.UP_TO_DATE),
+    ),
+    "a person's version is being rolled out": (level(version(2, S.ROLLING_OUT), ACTIVE), Decision(V.WAITS)),
+    "a rebuild on an older digest is not done": (
+        level(version(2, S.QUEUED, "older", automatic=True), ACTIVE),
+        Decision(V.REBUILD, 2),
+    ),
+    "a rebuild on the new digest is not done": (
+        level(version(2, S.QUEUED, "new", automatic=True), ACTIVE),
+        Decision(V.UP_TO_DATE),
+    ),
+    "a rebuild on an older digest is not done, and the tag went back to what runs": (
+        level(version(2, S.BUILDING, "older", automatic=True), version(1, digest="new")),
+        Decision(V.RUNS_IT),
+    ),
+    "a person's build failed": (level(version(2, S.BUILD_FAILED, "new"), ACTIVE), Decision(V.REBUILD, 1)),
+    "a person cancelled a build": (level(version(2, S.CANCELLED), ACTIVE), Decision(V.REBUILD, 1)),
+    "a rollout failed": (level(version(2, S.ROLLOUT_FAILED), ACTIVE), Decision(V.REBUILD, 1)),
+    "an earlier version was restored": (level(version(2, S.RETIRED), ACTIVE), Decision(V.REBUILD, 1)),
+    "nothing ever ran, and the build failed": (level(version(1, S.BUILD_FAILED)), Decision(V.REBUILD, 1)),
+    "nothing ever ran, and the build was cancelled": (
+        level(version(1, S.CANCELLED)),
+        Decision(V.NOTHING_TO_REBUILD),
+    ),
+    "nothing ever ran, and the base image was never found": (
+        level(version(1, S.BUILD_FAILED, None)),
+        Decision(V.NOTHING_TO_REBUILD),
+    ),
+    "the rebuild failed": (
+        level(version(2, S.BUILD_FAILED, "new", automatic=True), version(made=2, made_state=S.BUILD_FAILED)),
+        Decision(V.ALREADY_TRIED),
+    ),
+    "a person cancelled the rebuild": (
+        level(version(2, S.CANCELLED, "new", automatic=True), version(made=2, made_state=S.CANCELLED)),
+        Decision(V.ALREADY_TRIED),
+    ),
+    "a person restored what ran before the rebuild": (
+        level(version(2, S.RETIRED, "new", automatic=True), version(made=2, made_state=S.RETIRED)),
+        Decision(V.ALREADY_TRIED),
+    ),
+    "the tag came back after a rebuild on another digest": (
+        level(version(3, automatic=True, made=2, made_state=S.RETIRED)),
+        Decision(V.REBUILD, 3),
+    ),
+    "the rebuild was superseded before it was done": (
+        level(version(1, made=2, made_state=S.SUPERSEDED)),
+        Decision(V.REBUILD, 1),
+    ),
+    "what runs is built on another image": (
+        level(version(2, S.BUILD_FAILED), version(1, base_image="docker.io/library/debian:12")),
+        Decision(V.OTHER_BASE_IMAGE),
+    ),
+}
+
+
+@pytest.mark.parametrize(("app", "decision"), TABLE.values(), ids=TABLE.keys())
+def test_a_decision_compares_what_is_with_what_should_be(app: AppLevel, decision: Decision) -> None:
+    assert decide(app, WANTED, Compare.PLATFORM) == decision
+
+
+def test_with_compare_tag_the_same_image_in_another_index_is_a_change() -> None:
+    app = level(version(digest="index", platform_digest="new-image"))
+    assert decide(app, WANTED._replace(content="new"), Compare.TAG) == Decision(V.REBUILD, 1)
+
+
+@pytest.mark.parametrize(
+    ("waves", "limits"),
+    [
+        ("1,10%,100%", [1, 50, math.inf, math.inf]),
+        ("5", [math.inf]),
+        ("10,1%,100%", [10, 10, math.inf]),
+        ("1%,2%,50%", [5, 10, math.inf]),
+    ],
+)
+def test_each_wave_reaches_further_and_the_last_reaches_all(waves: str, limits: list[float]) -> None:
+    assert [Waves.parse(waves).limit(wave, 500) for wave in range(1, len(limits) + 1)] == limits
+
+
+def update(**more: object) -> Update:
+    known = {"image": IMAGE, "number": 1, "state": UpdateState.RUNNING, "digest": "d", "content": "c"}
+    return Update.model_validate({**known, "started_at_ms": 0, **more})
+
+
+@pytest.mark.parametrize(
+    ("failed", "failed_before", "created", "stops"),
+    [
+        (0, 0, 1, False),
+        (1, 0, 1, True),
+        (1, 1, 1, False),
+        (2, 0, 100, False),
+        (3, 0, 100, True),
+        (3, 1, 100, False),
+    ],
+)
+def test_a_wave_may_not_fail_more_often_than_the_same_apps_did_before(
+    failed: int, failed_before: int, created: int, *, stops: bool
+) -> None:
+    wave = update(wave_failed=failed, wave_failed_before=failed_before, wave_created=created)
+    assert too_many_failed(wave, 0.02) is stops
+
+
+@pytest.mark.parametrize(
+    ("facts", "over"),
+    [
+        ({"created": 1, "built": 1}, True),
+        ({"created": 1, "failed": 1}, True),
+        ({"created": 1, "dropped": 1}, True),
+        ({"created": 1}, False),
+        ({"handed_out": 1}, False),
+        ({"created": 0}, False),
+        ({"created": 0, "walked": True}, True),
+        ({"created": 0, "walked": True, "late": 1}, False),
+    ],
+)
+def test_a_wave_is_over_when_all_it_may_make_is_final(facts: dict[str, object], *, over: bool) -> None:
+    assert update(**facts).wave_is_over(1) is over
+
+
+def soon(*, unchanged: int = 0, errors: int = 0, pause_s: float = 0.0, image: str = IMAGE) -> float:
+    return next_check_in_s(image, 100, unchanged=unchanged, errors=errors, pause_s=pause_s)
+
+
+def test_an_image_that_never_changes_is_asked_about_less_and_less_often() -> None:
+    assert soon() == soon(unchanged=23) < soon(unchanged=24) < soon(unchanged=100) < soon(unchanged=10**6)
+    assert soon(unchanged=10**6) == pytest.approx(12 * soon())
+
+
+def test_a_registry_that_fails_is_asked_less_often_and_one_that_wants_a_pause_gets_it() -> None:
+    assert soon(errors=1) == soon() < soon(errors=2) < soon(errors=3)
+    assert soon(errors=99) == pytest.approx(12 * soon())
+    assert 3600 <= soon(errors=1, pause_s=3600) <= 3600 * 1.1
+
+
+def test_images_are_spread_and_each_keeps_its_place() -> None:
+    times = [soon(image=f"docker.io/library/image-{number}:1") for number in range(200)]
+    assert len(set(times)) == 200
+    assert 90 <= min(times) < 92
+    assert 108 < max(times) <= 110
+    assert times == [soon(image=f"docker.io/library/image-{number}:1") for number in range(200)]
