@@ -46,6 +46,10 @@ TRANSPORT_OPTIONS: Final = {
 
 #: So many messages carry the apps of a page, if these are more: enough for all slots of a few workers.
 _MESSAGES: Final = 8
+
+#: A key in the broker's database, beside kombu's own: since when (s) the database has not been emptied.
+_SINCE: Final = "galaxy.since"
+
 _RETRY: Final = {"max_retries": 3, "interval_start": 0.1, "interval_step": 0.5, "interval_max": 1}
 
 
@@ -91,6 +95,19 @@ class TaskQueue:
             channel: Any = connection.default_channel  # kombu types it as less than it is
             queue = BULK_BUILDS if automatic else BUILDS
             return int(channel.queue_declare(queue).message_count) == 0
+
+    def age_s(self) -> float:
+        """For how long, as far as is known, the broker has lost nothing: since somebody asked it first.
+
+        Whatever was enqueued earlier is not in it, unless a worker has fetched it.
+        """
+        with _translated(), self._celery.connection_for_write() as connection:
+            channel: Any = connection.default_channel  # as above
+            seconds, micros = channel.client.time()
+            now_s = seconds + micros / 1_000_000
+            channel.client.set(_SINCE, now_s, nx=True)
+            since_s = channel.client.get(_SINCE)
+            return max(0.0, now_s - float(since_s)) if since_s else 0.0
 
     def depths(self) -> dict[str, int]:
         """How many messages wait in each queue; those that workers have fetched do not count."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 
@@ -23,6 +23,22 @@ logger = structlog.get_logger(__name__)
 _LOST_AFTER_S: Final = 600.0
 
 
+class _Broker(NamedTuple):
+    """What is known of the messages that wait.
+
+    Attributes:
+        age_s: Since when nothing has been lost of what was enqueued.
+        nothing_enqueued: By whether the builds are automatic.
+    """
+
+    age_s: float
+    nothing_enqueued: dict[bool, bool]
+
+    def has_lost(self, due: Due) -> bool:
+        """The message of a version that waits is gone. While others wait, its own most likely does so too."""
+        return self.nothing_enqueued[due.automatic] or due.waited_s > min(self.age_s, _LOST_AFTER_S)
+
+
 class Reconciler:
     """Ends attempts whose lease ran out, and enqueues again what waits unclaimed. Looks only at what is due."""
 
@@ -41,14 +57,15 @@ class Reconciler:
 
     def _look_at_all(self) -> int:
         seen = 0
-        nothing_enqueued = {
-            automatic: self._queue.is_empty(automatic=automatic) for automatic in (False, True)
-        }
+        broker = _Broker(
+            age_s=self._queue.age_s(),
+            nothing_enqueued={it: self._queue.is_empty(automatic=it) for it in (False, True)},
+        )
         while True:
             page = self._store.take_due(self._page)
             for due in page:
                 try:
-                    self._look_at(due, nothing_enqueued=nothing_enqueued[due.automatic])
+                    self._look_at(due, message_lost=broker.has_lost(due))
                 except GalaxyError as error:  # it is due again; the others must not wait for it
                     logger.warning("version.not_reconciled", app=due.ref.app, error=str(error))
             seen += len(page)
@@ -57,12 +74,11 @@ class Reconciler:
         self._store.record_tick(RECONCILE)
         return seen
 
-    def _look_at(self, due: Due, *, nothing_enqueued: bool) -> None:
+    def _look_at(self, due: Due, *, message_lost: bool) -> None:
         if due.state is VersionState.BUILDING:
             self._end_lost(due)
         elif due.state in {VersionState.QUEUED, VersionState.RETRYING}:
-            # while others wait in the queue, its own message is most likely there too
-            if nothing_enqueued or due.waited_s > _LOST_AFTER_S:
+            if message_lost:
                 self._enqueue_again(due)
         elif due.state in {VersionState.BUILT, VersionState.ROLLING_OUT}:
             self._queue.roll_out(due.ref)

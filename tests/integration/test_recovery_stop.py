@@ -73,7 +73,7 @@ def relay(
         fleet = Fleet(
             around_fleets,
             tmp_path_factory.mktemp("relay"),
-            2,
+            4,
             GALAXY_LEASE_S=str(LEASE_S),
             GALAXY_DOCKER_HUB_MIRROR=f"http://{mirror.address}",
             GALAXY_REGISTRY=registry.address,

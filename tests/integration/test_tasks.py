@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -115,36 +113,6 @@ def test_a_users_deploy_overtakes_rebuilds_and_nothing_waits_in_a_busy_worker(
         own_fleet.wait_until_final(VersionRef(f"{name}.example.com", 1)) for name in ("rebuild", "user")
     )
     assert user.steps[0].started_at_ms < rebuild.steps[0].started_at_ms
-
-
-def test_a_killed_slot_costs_one_attempt_and_no_person(own_fleet: Fleet, app: str) -> None:
-    own_fleet.start(slots=1)
-    bundle = own_fleet.bundles.add("sleep 60", "true")
-    ref = own_fleet.deploy(app, bundle.url)
-    eventually("setup.sh runs", lambda: bundle.asked)
-    with Celery(broker=own_fleet.broker_url, set_as_current=False) as client:
-        active = client.control.inspect(timeout=2, limit=1, destination=["build@fleet"]).active()
-    (task,) = active["build@fleet"]
-    os.kill(task["worker_pid"], signal.SIGKILL)
-    version = own_fleet.wait_until_final(ref)
-    assert (version.state, version.attempt) == (VersionState.ACTIVE, 2)
-
-
-def test_a_killed_worker_and_an_emptied_broker_lose_no_version(own_fleet: Fleet, app: str) -> None:
-    build = own_fleet.start(slots=1)
-    bundle = own_fleet.bundles.add("sleep 60", "true")
-    running = own_fleet.deploy(app, bundle.url)
-    eventually("setup.sh runs", lambda: bundle.asked)
-    build.kill_all()
-    waiting = own_fleet.deploy(f"www.{app}", own_fleet.bundles.add().url)
-    with own_fleet.redis.client(own_fleet.broker_db) as broker:
-        broker.flushdb()
-    own_fleet.build_worker(slots=1)
-    ended = [own_fleet.wait_until_final(ref) for ref in (running, waiting)]
-    assert [(version.state, version.attempt) for version in ended] == [
-        (VersionState.ACTIVE, 2),
-        (VersionState.ACTIVE, 1),
-    ]
 
 
 def test_a_broken_store_is_told_to_the_caller_without_what_was_asked(fleet: Fleet, app: str) -> None:

@@ -53,13 +53,14 @@ class OneBaseImage:
 
 
 class QueueRecorder:
-    """Remembers hints. `away`: what each call raises, if anything."""
+    """Remembers hints. `age`: since when, in seconds, nothing was lost. `away`: what each call raises, if anything."""
 
     def __init__(self) -> None:
         self.builds: list[tuple[VersionRef, int]] = []
         self.rebuilds: list[tuple[VersionRef, int]] = []
         self.rollouts: list[VersionRef] = []
         self.waiting = 0
+        self.age = 1e9
         self.away: Exception | None = None
 
     def build(self, ref: VersionRef, *, retries: int = 0, automatic: bool = False) -> None:
@@ -69,6 +70,10 @@ class QueueRecorder:
     def roll_out(self, ref: VersionRef) -> None:
         self._fail_if_away()
         self.rollouts.append(ref)
+
+    def age_s(self) -> float:
+        self._fail_if_away()
+        return self.age
 
     def is_empty(self, *, automatic: bool = False) -> bool:
         self._fail_if_away()

@@ -82,6 +82,18 @@ def test_a_message_that_waits_for_very_long_is_sent_again(workshop: Workshop) ->
     assert workshop.queue.builds == [(ref, 0)]
 
 
+@pytest.mark.parametrize(("broker_age_s", "sent"), [(39, 1), (45, 0)])
+def test_what_was_enqueued_before_the_broker_lost_everything_is_sent_again_though_others_wait(
+    workshop: Workshop, broker_age_s: float, sent: int
+) -> None:
+    ref = deploy(workshop.dying)
+    workshop._redis.hincrby(Keys(PREFIX).version(*ref), "enqueued_at", -40_000)
+    workshop.queue.waiting = 1000
+    workshop.queue.age = broker_age_s
+    workshop.reconciler.run()
+    assert workshop.queue.builds == [(ref, 0)] * sent
+
+
 @pytest.mark.parametrize("state", [S.BUILT, S.ROLLING_OUT])
 def test_a_built_version_that_nobody_rolls_out_is_enqueued(workshop: Workshop, state: VersionState) -> None:
     ref = deploy(workshop.dying)
