@@ -45,9 +45,7 @@ class DockerBuildContainer:
     ) -> int:
         """See `BuildContainer.run`."""
         with translated("run the build container"):
-            # attached before the start: a late attach loses what was printed before
-            stream = self._client.call(self._attach, keep_going)
-            self._client.call(self._start, keep_going)
+            stream = self._client.call(self._begin, keep_going)
             stream.send_line(line)
             with self._disk or nullcontext() as disk:
 
@@ -57,10 +55,7 @@ class DockerBuildContainer:
                         disk.check()
 
                 stream.read(on_output, may_go_on)
-                code = self._exit_code(may_go_on)
-            if disk:
-                self._client.call(disk.look, keep_going)
-            return code
+                return self._exit_code(may_go_on)
 
     def commit(self, repository: str, tag: str, config: ImageConfig, keep_going: Callable[[], None]) -> Image:
         """See `BuildContainer.commit`."""
@@ -77,6 +72,12 @@ class DockerBuildContainer:
         """Closes the stream, so that the container can be removed."""
         if self._stream:
             self._stream.close()
+
+    def _begin(self, api: docker.APIClient) -> AttachStream:
+        # attached before the start: a late attach loses what was printed before
+        stream = self._attach(api)
+        self._start(api)
+        return stream
 
     def _attach(self, api: docker.APIClient) -> AttachStream:
         parameters = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
@@ -107,6 +108,8 @@ class DockerBuildContainer:
 
         def state(api: docker.APIClient) -> dict[str, Any]:
             found: dict[str, Any] = api.inspect_container(self._id)["State"]
+            if self._disk and not found["Running"]:
+                self._disk.look(api)  # it may have been quicker than the watch
             return found
 
         pause_s = 0.002
