@@ -174,6 +174,7 @@ _AGREED = (
     "key_prefix", "name", "registry", "settings_section", "settings_max_bytes", "default_base_image",
     "allowed_registries", "idempotency_retention_s", "build_timeout_s", "retry_backoff_s", "retry_backoff_max_s",
     "lease_s", "reconcile_period_s", "requeue_after_s", "log_retention_s", "log_max_bytes", "log_attempt_max_bytes",
+    "base_image_compare", "bulk_builds_in_flight", "update_waves",
 )  # fmt: skip
 
 #: redis-py knows the first spelling only, and Celery wants to be told in any case.

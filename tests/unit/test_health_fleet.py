@@ -16,7 +16,7 @@ from galaxy.domain.health.fleet import (
 )
 from galaxy.domain.models import VersionRef
 from galaxy.domain.states import VersionState
-from galaxy.domain.ticks import BEAT, RECONCILE, Tick, reaper_of
+from galaxy.domain.ticks import BEAT, POLL, RECONCILE, Tick, reaper_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -116,27 +116,27 @@ def judged_ticks(its: dict[str, Tick], workers: list[WorkerFacts] | None = None)
 
 
 def test_ticks_that_come_are_fine() -> None:
-    fresh = ticks(**{BEAT: 55, RECONCILE: 55, reaper_of("build@one"): 130, "poll": 3})
-    assert [finding.level for finding in judged_ticks(fresh)] == [Level.OK] * 4
+    fresh = ticks(**{BEAT: 55, RECONCILE: 55, reaper_of("build@one"): 130, POLL: 599, "new": 3})
+    assert [finding.level for finding in judged_ticks(fresh)] == [Level.OK] * 5
 
 
 @pytest.mark.parametrize(
     ("its", "told"),
     [
         ({}, "has not been seen"),
-        (ticks(**{BEAT: 56, RECONCILE: 56}), "last seen 56 s ago"),
-        (ticks(**{BEAT: 7200, RECONCILE: 7200}), "last seen 2 h ago"),
+        (ticks(**{BEAT: 56, RECONCILE: 56, POLL: 601}), "last seen 56 s ago"),
+        (ticks(**{BEAT: 7200, RECONCILE: 7200, POLL: 7200}), "last seen 2 h ago"),
     ],
 )
 def test_a_beat_that_stands_still_is_a_problem_with_its_age(its: dict[str, Tick], told: str) -> None:
-    beat, reconciler = bad(judged_ticks(its))
-    assert beat.level is reconciler.level is Level.PROBLEM
+    beat, reconciler, poller = bad(judged_ticks(its))
+    assert {beat.level, reconciler.level, poller.level} == {Level.PROBLEM}
     assert told in beat.found
     assert "celery -A workers beat" in beat.advice
 
 
 def test_an_engine_that_nobody_sweeps_is_told_by_whether_its_worker_answers() -> None:
-    its = ticks(**{BEAT: 1, RECONCILE: 1, reaper_of(BUILD.name): 131})
+    its = ticks(**{BEAT: 1, RECONCILE: 1, POLL: 1, reaper_of(BUILD.name): 131})
     (stuck,) = bad(judged_ticks(its, [BUILD]))
     assert (stuck.level, "last swept 2 min ago" in stuck.found) == (Level.PROBLEM, True)
     (gone,) = bad(judged_ticks(its, [CONTROL]))

@@ -11,7 +11,7 @@ from pydantic import Field
 from galaxy.domain.health.finding import fine, problem, unreachable, warning
 from galaxy.domain.health.words import counted, duration
 from galaxy.domain.models import Frozen
-from galaxy.domain.ticks import BEAT, RECONCILE, swept_by
+from galaxy.domain.ticks import BEAT, POLL, RECONCILE, swept_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -33,17 +33,32 @@ _LONG_QUEUE: Final = 1000
 #: Missed ticks in a row before one speaks of a standstill.
 _MISSED: Final = 5
 _NAMED: Final = 3
-_NO_RECOVERY: Final = "what was lost is not built again"
-#: What has to tick in every pipeline, and what to do when it does not.
+
+
+class Periodic(NamedTuple):
+    """Work that has to tick in every pipeline, and what is lost and to be done when it does not."""
+
+    who: str
+    loss: str
+    advice: str
+
+
 _PERIODIC: Final = MappingProxyType(
     {
-        BEAT: (
+        BEAT: Periodic(
             "The leading beat",
+            "what was lost is not built again",
             "Start `celery -A workers beat`; if it runs, read its log and restart it.",
         ),
-        RECONCILE: (
+        RECONCILE: Periodic(
             "The reconciler",
+            "what was lost is not built again",
             "It needs beat and a control worker: see that both run and read their logs.",
+        ),
+        POLL: Periodic(
+            "The poller of base images",
+            "their changes are not noticed",
+            "It needs beat and a control worker that serves base-images: read their logs.",
         ),
     }
 )
@@ -203,15 +218,17 @@ def judge_ticks(
 ) -> Iterator[Finding]:
     """Whether everything periodic happens."""
     limit_s = _MISSED * reconcile_period_s + _GRACE_S
-    for name, (who, advice) in _PERIODIC.items():
+    for name, work in _PERIODIC.items():
+        # a poll takes as long as the slowest registries
+        patience_s = _LONG_WAIT_S if name == POLL else limit_s
         if name not in ticks:
-            yield problem(TICKS, f"{who} has not been seen: {_NO_RECOVERY}.", advice)
+            yield problem(TICKS, f"{work.who} has not been seen: {work.loss}.", work.advice)
             continue
-        age = duration(ticks[name].age_s)
-        if ticks[name].age_s > limit_s:
-            yield problem(TICKS, f"{who} was last seen {age} ago: {_NO_RECOVERY}.", advice)
+        seen = f"{work.who} was last seen {duration(ticks[name].age_s)} ago"
+        if ticks[name].age_s > patience_s:
+            yield problem(TICKS, f"{seen}: {work.loss}.", work.advice)
         else:
-            yield fine(TICKS, f"{who} was last seen {age} ago.")
+            yield fine(TICKS, f"{seen}.")
     answering = None if workers is None else {worker.name for worker in workers}
     for name, tick in ticks.items():
         worker = swept_by(name)
