@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import shutil
 import tempfile
 from contextlib import ExitStack, contextmanager
@@ -23,6 +22,7 @@ from tests.chaos.facts import Timing
 from tests.chaos.runs import BASE_IMAGE, BundleServer
 from tests.chaos.traffic import Traffic
 from tests.support.base_images import BaseImages
+from tests.support.bundles import reachable_from_containers
 from tests.support.docker_registry import RegistryProcess
 from tests.support.fleet import RedisWithPassword, eventually
 from tests.support.own_engine import OwnEngine, why_not
@@ -76,7 +76,7 @@ class World:
         self.own_engine = self._engine()
         self.docker = _client(self.own_engine)
         self._ends.callback(self.docker.close)
-        address = self.own_engine.address if self.own_engine else _gateway(self.docker)
+        address = self.own_engine.address if self.own_engine else reachable_from_containers(self.docker)
         self.registry = RegistryProcess(self._made("registry"), address if self.own_engine else "127.0.0.1")
         self._ends.callback(self.registry.kill)
         self.redis = RedisWithPassword(self._made("redis"), persistent=True)
@@ -164,9 +164,3 @@ def world(rng: Random, *, workers: int = 2, apps: int = 4) -> Iterator[World]:
 def _client(engine: OwnEngine | None) -> docker.APIClient:
     options = {"base_url": engine.url} if engine else kwargs_from_env()
     return docker.APIClient(**options, version="auto", timeout=60)
-
-
-def _gateway(api: docker.APIClient) -> str:
-    """This machine's address on the network of the machine's engine."""
-    (config, *_) = api.inspect_network("bridge")["IPAM"]["Config"]
-    return str(config.get("Gateway") or next(ipaddress.ip_network(config["Subnet"]).hosts()))

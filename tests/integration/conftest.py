@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import shutil
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ import pytest
 from docker.errors import NotFound
 
 from tests.conftest import unavailable
-from tests.support.bundles import OBEDIENT, bundle_server
+from tests.support.bundles import OBEDIENT, bundle_server, reachable_from_containers
 from tests.support.fleet import Around, Fleet, Flower, RedisWithPassword
 from tests.support.shut_in import operators_network
 
@@ -39,7 +38,7 @@ def around_fleets(
     base = f"{app_registry.authority}/{name}/base"
     digest = base_images.publish(base_images.build(OBEDIENT), base, "1")
     redis = RedisWithPassword(tmp_path_factory.mktemp("redis"))
-    with bundle_server(_reachable_from_containers(docker_api)) as bundles:
+    with bundle_server(reachable_from_containers(docker_api)) as bundles:
         yield Around(redis, app_registry.authority, f"{name}/base:1", bundles, name)
     redis.stop()
     for container in docker_api.containers(all=True, filters={"name": name}):
@@ -91,9 +90,3 @@ def build_network(docker_api: docker.APIClient) -> Iterator[str]:
 def app() -> str:
     """The name of an app that no other test uses."""
     return f"{uuid4().hex}.example.com"
-
-
-def _reachable_from_containers(docker_api: docker.APIClient) -> str:
-    """This machine's address on the network of the build containers."""
-    (config, *_) = docker_api.inspect_network("bridge")["IPAM"]["Config"]
-    return str(config.get("Gateway") or next(ipaddress.ip_network(config["Subnet"]).hosts()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
@@ -12,6 +13,8 @@ from tests.support.base_images import BaseImageSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import docker
 
 #: A base image whose setup.sh runs what it finds at the bundle's URL.
 OBEDIENT = BaseImageSpec(setup='set -e; told=$(wget -q -O - "$1"); eval "$told"')
@@ -69,6 +72,12 @@ class Bundles:
 
     def answer(self, path: str) -> str:
         return self._by_path[path.partition("?")[0]].answer()
+
+
+def reachable_from_containers(api: docker.APIClient) -> str:
+    """This machine's address on the network of the build containers."""
+    (config, *_) = api.inspect_network("bridge")["IPAM"]["Config"]
+    return str(config.get("Gateway") or next(ipaddress.ip_network(config["Subnet"]).hosts()))
 
 
 @contextmanager
