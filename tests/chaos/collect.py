@@ -108,7 +108,10 @@ def _dead_images(world: World) -> Iterator[str]:
             "<none>@<none>",
         }
         ours = any(name.startswith(f"{registry}/") for name in names)
-        if (not names and world.own_engine) or (ours and not _is_wanted(world, names)):
+        # a version's image has one tag, of digits; what else an attempt tagged goes with the attempt
+        tags = [tag.rpartition(":")[2] for tag in image["RepoTags"] or () if tag in names]
+        wanted = _is_wanted(world, names) and all(tag.isdecimal() for tag in tags)
+        if (not names and world.own_engine) or (ours and not wanted):
             yield f"{image['Id'][7:19]} {' '.join(sorted(names))}"
 
 

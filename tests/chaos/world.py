@@ -21,7 +21,7 @@ from tests.chaos.crew import BEAT, BUILD, CONTROL, Crew
 from tests.chaos.facts import Timing
 from tests.chaos.runs import BASE_IMAGE, BundleServer
 from tests.chaos.traffic import Traffic
-from tests.support.base_images import BaseImages
+from tests.support.base_images import BaseImages, remove_images
 from tests.support.bundles import reachable_from_containers
 from tests.support.docker_registry import RegistryProcess
 from tests.support.fleet import RedisWithPassword, eventually
@@ -113,7 +113,10 @@ class World:
 
     def _base_image(self) -> str:
         images = BaseImages(self.docker, self.name)
-        self._ends.callback(images.remove_all)
+        if self.own_engine is None:
+            self._ends.callback(images.remove_all)
+            self._ends.callback(remove_images, self.docker, f"{self.registry.registry.authority}/")
+            self._ends.callback(self._remove_containers)
         repository = f"{self.name}/base"
         images.publish(images.build(BASE_IMAGE), f"{self.registry.registry.authority}/{repository}", "1")
         self.base_images = {image["Id"] for image in self.docker.images(self.name)}
@@ -141,6 +144,10 @@ class World:
             return str(self.docker.inspect_container(container)["Name"]).removeprefix("/")
         except (DockerException, RequestException, OSError):
             return ""
+
+    def _remove_containers(self) -> None:
+        for container in self.docker.containers(all=True, filters={"name": self.name}):
+            self.docker.remove_container(container["Id"], force=True, v=True)
 
     def _made(self, name: str) -> Path:
         folder = self.folder / name

@@ -127,6 +127,15 @@ class BaseImages:
         return Image(id=found["Id"], config=found["Config"])
 
 
+def remove_images(api: docker.APIClient, prefix: str) -> None:
+    """Removes all images whose names begin like this. By name: another run may have built on the same image."""
+    for image in api.images():
+        for name in (*(image["RepoTags"] or ()), *(image["RepoDigests"] or ())):
+            if name.startswith(prefix):
+                with suppress(ImageNotFound):  # gone with its last other name
+                    api.remove_image(name)
+
+
 def _tar(files: Mapping[str, File]) -> bytes:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:

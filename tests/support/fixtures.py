@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import gc
 import warnings
-from contextlib import suppress
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import docker
 import pytest
-from docker.errors import DockerException, ImageNotFound
+from docker.errors import DockerException
 from docker.utils import kwargs_from_env
 
 from tests.conftest import unavailable
-from tests.support.base_images import BASH, BUSYBOX, BaseImages
+from tests.support.base_images import BASH, BUSYBOX, BaseImages, remove_images
 from tests.support.docker_registry import DockerRegistry, docker_registry
 from tests.support.engines import DockerUnderTest
 
@@ -62,12 +61,7 @@ def docker_under_test(
 ) -> Iterator[DockerUnderTest]:
     """The machine's engine. The run ends by asserting that no container of it is left."""
     yield DockerUnderTest(docker_api, base_images, app_registry)
-    for image in docker_api.images():
-        # by name: another run may have built on the same image
-        for name in (*(image["RepoTags"] or ()), *(image["RepoDigests"] or ())):
-            if name.startswith(f"{app_registry.authority}/"):
-                with suppress(ImageNotFound):  # gone with its last other name
-                    docker_api.remove_image(name)
+    remove_images(docker_api, f"{app_registry.authority}/")
     left = docker_api.containers(all=True, filters={"name": run_name})
     assert left == [], "containers were left behind"
 
