@@ -41,10 +41,10 @@ def perform(choice: Choice, say: Callable[[str], None]) -> Outcome:
     say(f"seed         {choice.seed}  (again: {choice.command})")
     if why := left_out():
         say(f"left out     restart-engine: {why}")
-    rng = Random(choice.seed)
+    rng = Random(f"{choice.seed} deploys")
     with world(rng, workers=choice.workers, apps=max(2 * SLOTS * choice.workers, choice.builds // 5)) as here:
         here.keep = True  # unless all is well
-        drive = Drive(here, rng, choice)
+        drive = Drive(here, choice)
         peace_s = drive.run()
         facts = collect(here, drive.faults)
         outcome = Outcome(facts, violations(facts))
