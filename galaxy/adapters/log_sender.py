@@ -79,6 +79,7 @@ class LogSender:
         self._drafts: deque[_Draft] = deque()
         self._size = 0
         self._undelivered = 0
+        self._undelivered_lines = 0
         self._flushing = False
         self._closing = False
         self._abandoned = False
@@ -157,6 +158,7 @@ class LogSender:
             self._forget()
 
     def _take(self, head: LogBlock, text: bytes) -> None:
+        self._undelivered_lines += text.count(b"\n") + 1
         if self._drafts and self._drafts[-1].grows_by(head, text):
             self._size += len(text) + 1
         else:
@@ -170,7 +172,10 @@ class LogSender:
 
     def _too_late(self) -> StoreError:
         why = f" {self._outage.error}" if self._outage.error else ""
-        return StoreError(f"The end of the log of {self._app} could not be written in time.{why}")
+        return StoreError(
+            f"The end of the log of {self._app} could not be written in time: up to {self._undelivered_lines} lines"
+            f" are missing.{why}"
+        )
 
     @property
     def _over(self) -> bool:
@@ -192,6 +197,7 @@ class LogSender:
                 self._deliver(blocks)
                 with self._changed:
                     self._undelivered -= len(blocks)
+                    self._undelivered_lines -= sum(block.text.count("\n") + 1 for block in blocks)
                     self._changed.notify_all()
         except BaseException as error:
             # whoever prints would wait for ever

@@ -22,6 +22,5 @@ class LinePrinter:
 
     def show(self, lines: Iterable[LogLine]) -> None:
         """Prints the lines and sends them on at once."""
-        for line in lines:
-            self._out.write(self._render(line) + "\n")
+        self._out.writelines(f"{self._render(line)}\n" for line in lines)
         self._out.flush()

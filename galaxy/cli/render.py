@@ -83,10 +83,15 @@ def iso_time(at_ms: int) -> str:
 
 
 def _prefix(line: LogLine) -> str:
-    version = "-" if line.version is None else f"v{line.version}"
-    attempt = "" if line.attempt is None else f"/{line.attempt}"
-    marker = line.source if line.stream == "stdout" else f"{line.source}:{line.stream}"
-    return f"{iso_time(line.at_ms)} {version + attempt:<5} {marker:<{_MARKER_WIDTH}}"
+    return _prefix_of(line.at_ms, line.source, line.stream, line.version, line.attempt)
+
+
+@lru_cache(maxsize=64)  # the many lines of a block have the same
+def _prefix_of(at_ms: int, source: str, stream: str, version: int | None, attempt: int | None) -> str:
+    which = "-" if version is None else f"v{version}"
+    which += "" if attempt is None else f"/{attempt}"
+    marker = source if stream == "stdout" else f"{source}:{stream}"
+    return f"{iso_time(at_ms)} {which:<5} {marker:<{_MARKER_WIDTH}}"
 
 
 def _shown(line: LogLine) -> str:

@@ -257,7 +257,9 @@ class BuildStage:
             where = "".join(traceback.format_exception(error))
             logger.error("build.unexpected_error", traceback=redact(where))
         reason = redact(str(error) if expected else f"Unexpected {type(error).__name__}: {error}")
-        _flush(log)
+        unwritten = _flush(log)
+        if unwritten not in reason:
+            reason += f" {unwritten}"
         outcome = self._store.fail(
             attempt, reason, retry_in_s=pause_s(attempt.number, error, self._settings), steps=record.timings
         )
@@ -287,12 +289,17 @@ def _redactor(attempt: Attempt) -> Redactor:
     return Redactor(secret.get_secret_value() for secret in (attempt.bundle_url, *attempt.secrets))
 
 
-def _flush(log: LogWriter) -> None:
-    """Writes the end of a failed attempt's output. Why the attempt failed matters more than that this may fail."""
+def _flush(log: LogWriter) -> str:
+    """Writes the end of a failed attempt's output; what to say besides its failure, if that can't be done.
+
+    The failure is recorded in the store, and reaches the log also if its Redis is away now.
+    """
     try:
         log.flush()
     except StoreError as error:
         logger.warning("log.not_written", error=str(error))
+        return str(error)
+    return ""
 
 
 def _run_setup(box: BuildContainer, attempt: Attempt, log: LogWriter, alive: SignsOfLife) -> None:

@@ -554,7 +554,7 @@ def test_an_outage_that_does_not_end_is_an_error(proxy: _Proxy, keys: Keys) -> N
         writer = _writer(log, patience_s=0.3)
         proxy.stop()
         writer.say("nobody will read this")
-        with pytest.raises(StoreError):
+        with pytest.raises(StoreError, match=r"up to 1 lines are missing\..*can't be reached"):
             writer.close()
         with pytest.raises(StoreError):
             writer.say("nor this")

@@ -264,10 +264,11 @@ def test_the_end_of_the_output_comes_before_the_failure(workshop: Workshop) -> N
     assert failed == "Attempt 1 of 4 failed: The engine rests."
 
 
-def test_a_log_that_can_not_be_written_fails_the_attempt(
-    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("program", [succeed, lambda _: 3])
+def test_a_log_that_can_not_be_written_fails_the_attempt_and_the_failure_says_so_once(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch, program: Program
 ) -> None:
-    workshop.base_image(succeed)
+    workshop.base_image(program)
     ref = workshop.deploy()
 
     def lose(*_: object) -> None:
@@ -276,9 +277,13 @@ def test_a_log_that_can_not_be_written_fails_the_attempt(
     defaults = LogWriter.__init__.__kwdefaults__ or {}
     monkeypatch.setattr(LogWriter.__init__, "__kwdefaults__", {**defaults, "patience_s": 0.05})
     monkeypatch.setattr(workshop.log, "append", lose)
-    with pytest.raises(AttemptFailed, match=r"can't be reached|could not be written"):
+    with pytest.raises(AttemptFailed):
         workshop.run(ref)
-    assert workshop.version(ref).state is S.RETRYING
+    version = workshop.version(ref)
+    assert version.state is S.RETRYING
+    failure = str(version.failure)
+    assert failure.count("lines are missing. The logs' Redis can't be reached.") == 1
+    assert ("exit code 3" in failure) == (program is not succeed)
 
 
 def test_an_unexpected_error_is_named(workshop: Workshop) -> None:
