@@ -8,9 +8,10 @@ from uuid import uuid4
 import structlog
 from pydantic import SecretStr
 
+from galaxy.adapters.log_stream import START
 from galaxy.domain.app_name import parse_app_name
 from galaxy.domain.deploy_request import DeployRequest, parse_who
-from galaxy.domain.errors import IllegalTransition, QueueError
+from galaxy.domain.errors import IllegalTransition, QueueError, StoreError
 from galaxy.domain.models import Frozen, NewVersion, VersionRef
 from galaxy.domain.states import VersionState
 
@@ -30,7 +31,7 @@ class Deployed(Frozen):
     Attributes:
         repeated: The idempotency key had made this version before; nothing was done now.
         warnings: What the settings hold that we do not know, by name.
-        log_cursor: Where the app's log stood before this deploy.
+        log_cursor: Where the app's log stood before this deploy; its beginning if the log could not be read.
     """
 
     app: str
@@ -91,7 +92,7 @@ class Releases:
             idempotency_key=idempotency_key,
             rules=self._rules,
         )
-        cursor = self._logs.cursor_now(request.app)
+        cursor = self._cursor_now(request.app)
         base_image = request.settings.base_image
         created = self._store.create_version(
             NewVersion(
@@ -151,6 +152,14 @@ class Releases:
             ) from None
         self._announcer.tell(ref.app)
         return state
+
+    def _cursor_now(self, app: str) -> str:
+        """A log that is away is no reason to refuse a deploy."""
+        try:
+            return self._logs.cursor_now(app)
+        except StoreError as error:
+            logger.warning("deploy.log_not_read", app=app, error=str(error))
+            return START
 
     def _enqueue(self, ref: VersionRef) -> None:
         """The version is recorded: from here on nothing may fail the deploy, the reconciler makes up for it."""

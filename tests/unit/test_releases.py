@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from galaxy.adapters.log_stream import START
 from galaxy.domain.errors import IllegalTransition, InvalidInput, NotFound, StoreError
+from galaxy.domain.models import VersionRef
 from galaxy.domain.states import VersionState
 from tests.support.stores import APP, bring_to
 from tests.support.workshop import Workshop
@@ -85,3 +87,16 @@ def test_a_log_that_is_away_does_not_fail_a_cancel(
     monkeypatch.setattr(workshop.log, "append", away)
     releases.cancel(app=APP, number=1, by="ada")
     assert workshop.version(ref).state is S.CANCELLED
+
+
+def test_a_log_that_is_away_does_not_fail_a_deploy(
+    workshop: Workshop, releases: Releases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise StoreError("The logs' Redis can't be reached.")
+
+    monkeypatch.setattr(workshop.log, "cursor_now", away)
+    monkeypatch.setattr(workshop.log, "append", away)
+    deployed = releases.deploy(app=APP, settings="{}", bundle_url="https://bundles.example.com/1.tar.gz")
+    assert workshop.version(VersionRef(APP, deployed.version)).state is S.QUEUED
+    assert deployed.log_cursor == START
