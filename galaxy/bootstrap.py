@@ -11,6 +11,7 @@ from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
 from galaxy.adapters.addresses import addresses_of, own_addresses
+from galaxy.adapters.app_list import AppList
 from galaxy.adapters.base_image_store import BaseImageStore
 from galaxy.adapters.disk_watch import DiskLimits
 from galaxy.adapters.docker_engine import DockerEngine
@@ -68,6 +69,11 @@ class Pipeline:
             lease_s=settings.lease_s,
             requeue_after_s=settings.requeue_after_s,
         )
+
+    @cached_property
+    def app_list(self) -> AppList:
+        """All apps in a line each."""
+        return AppList(self._store_redis, self.keys)
 
     @cached_property
     def logbook(self) -> Logbook:

@@ -33,6 +33,9 @@ def variables(checkout: Checkout, choices: Choices, docker_host: str) -> dict[st
         "GALAXY_BUILD_NETWORK": choices.name,
         # people watch this stack: a failed attempt is not worth a long wait
         "GALAXY_RETRY_BACKOFF_S": "1",
+        # nor is a base image that they have just published; its registry is the stack's own
+        "GALAXY_BASE_IMAGE_POLL_S": "1",
+        "GALAXY_BASE_IMAGE_TICK_S": "1",
         "GALAXY_BUNDLES_DIR": str(checkout.bundles),
         "GALAXY_BUNDLES_URL": f"http://{choices.bundles_host}:{choices.port('bundles')}",
         "GALAXY_FLOWER_URL": f"http://{LOOPBACK}:{choices.port('flower')}",

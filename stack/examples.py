@@ -44,20 +44,47 @@ def publish_base_image(checkout: Checkout, choices: Choices, engine: Engine) -> 
     Nothing is done if that has been done with the same files. A tag that was moved since, as in a test of
     base image updates, is left alone: to publish again, remove `.stack/published.json`.
     """
-    files = files_below(checkout.root / "examples" / "base-images" / "galaxy-app")
-    for name, program in (("bash", "bash-static"), ("busybox", "busybox")):
-        files[name] = Path(find_static(program) or program)
-    context = tar(files)
-    mirror = f"{LOOPBACK}:{choices.port('mirror')}"
+    context = tar(_sample(checkout))
+    mirror = _mirror(choices)
     receipt = checkout.home / "published.json"
     wanted = {"context": hashlib.sha256(context).hexdigest(), "registry": mirror}
     if receipt.exists() and json.loads(receipt.read_text()) == wanted and _in_registry(mirror):
         return
     say(f"Building the sample base image {BASE_IMAGE}:{TAG} …")
+    _publish(mirror, engine, context)
+    write_private(receipt, json.dumps(wanted))
+
+
+def publish_changed_base_image(checkout: Checkout, choices: Choices, engine: Engine, said: str) -> str:
+    """Publish the sample base image under the same tag with a setup.sh that also says something.
+
+    What was never said before makes an image that never was before. It has no quotes and backslashes.
+
+    Returns:
+        The digest under which the registry has it.
+    """
+    files = _sample(checkout)
+    changed = checkout.run / "changed-setup.sh"
+    changed.write_text(f"{files['setup.sh'].read_text()}\necho '{said}'\n")
+    changed.chmod(0o755)
+    return _publish(_mirror(choices), engine, tar({**files, "setup.sh": changed}))
+
+
+def _sample(checkout: Checkout) -> dict[str, Path]:
+    files = files_below(checkout.root / "examples" / "base-images" / "galaxy-app")
+    for name, program in (("bash", "bash-static"), ("busybox", "busybox")):
+        files[name] = Path(find_static(program) or program)
+    return files
+
+
+def _mirror(choices: Choices) -> str:
+    return f"{LOOPBACK}:{choices.port('mirror')}"
+
+
+def _publish(mirror: str, engine: Engine, context: bytes) -> str:
     repository = f"{mirror}/{BASE_IMAGE}"
     engine.build(context, f"{repository}:{TAG}")
-    engine.push(repository, TAG)
-    write_private(receipt, json.dumps(wanted))
+    return engine.push(repository, TAG)
 
 
 def _in_registry(registry: str) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from redis.exceptions import LockError, RedisError
 
 from galaxy.adapters.redis_scripts import RedisScripts, translated
-from galaxy.domain.base_images import BaseImage
+from galaxy.domain.base_images import BaseImage, UpdateProgress
 from galaxy.domain.errors import NotFound
 from galaxy.domain.image_reference import ImageReference
 from galaxy.domain.states import VersionState
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from galaxy.adapters.keys import Keys
 
+_PROGRESS = ("number", "state", "wave", "dependents", "created", "built", "failed", "reason")
 #: Strings of an app and of a version in replies; see `level.lua`.
 _LEVEL, _VERSION_LEVEL = 19, 8
 _ALL = "*"
@@ -48,9 +49,10 @@ class Found(NamedTuple):
 
 
 class Later(NamedTuple):
-    """A base image can't be checked now: it is being checked, or its registry's budget is used up."""
+    """A base image can't be checked now: it is being checked, or else its registry's budget is used up."""
 
     wait_s: float
+    being_checked: bool
 
 
 class LatePage(NamedTuple):
@@ -120,11 +122,8 @@ class BaseImageStore:
         """
         rows = self._take(1, image)
         if not rows:
-            raise NotFound(
-                f"No app depends on {familiar(image)}.",
-                "Those that apps depend on are checked, and no others.",
-            )
-        return _check(rows[0]) if rows[0][1] else Later(int(rows[0][2]) / 1000)
+            raise _no_dependents(image)
+        return _check(rows[0]) if rows[0][1] else Later(int(rows[0][2]) / 1000, rows[0][3] == "being checked")
 
     def record_found(self, check: Check, found: Found, *, next_check_in_s: float) -> bool:
         """Records a check that succeeded; with a changed content, also the update. Returns whether that began."""
@@ -157,17 +156,7 @@ class BaseImageStore:
                 "list[tuple[str, float]]",
                 self._redis.zrange(self._keys.base_images(), 0, -1, withscores=True),
             )
-            pipeline = self._redis.pipeline(transaction=False)
-            for image, _ in due:
-                pipeline.hgetall(self._keys.base_image(image))
-                pipeline.zcard(self._keys.dependents(image))
-                pipeline.hmget(self._keys.update(image), ["state", "reason"])
-            replies = iter(pipeline.execute())
-        found = [
-            _base_image(image, due_ms, *group)
-            for (image, due_ms), group in zip(due, zip(*(replies,) * 3, strict=True), strict=True)
-        ]
-        return sorted((image for image in found if image.dependents), key=lambda image: image.reference)
+        return sorted(self._read_records(due), key=lambda image: image.reference)
 
     def base_image(self, image: str) -> BaseImage:
         """One base image.
@@ -175,12 +164,12 @@ class BaseImageStore:
         Raises:
             NotFound: No app depends on it.
         """
-        for found in self.base_images():
-            if found.reference == image:
-                return found
-        raise NotFound(
-            f"No app depends on {familiar(image)}.", "Those that apps depend on are checked, and no others."
-        )
+        with translated():
+            due_ms = self._redis.zscore(self._keys.base_images(), image)
+        found = self._read_records([(image, due_ms)] if due_ms is not None else [])
+        if not found:
+            raise _no_dependents(image)
+        return found[0]
 
     def dependents(
         self, image: str, content: str, *, after: str, limit: int
@@ -245,6 +234,21 @@ class BaseImageStore:
         return bool(apps)
 
     # -- inside
+
+    def _read_records(self, due: Sequence[tuple[str, float]]) -> list[BaseImage]:
+        """Those among these base images that apps depend on."""
+        with translated():
+            pipeline = self._redis.pipeline(transaction=False)
+            for image, _ in due:
+                pipeline.hgetall(self._keys.base_image(image))
+                pipeline.zcard(self._keys.dependents(image))
+                pipeline.hmget(self._keys.update(image), _PROGRESS)
+            replies = iter(pipeline.execute())
+        found = [
+            _base_image(image, due_ms, *group)
+            for (image, due_ms), group in zip(due, zip(*(replies,) * 3, strict=True), strict=True)
+        ]
+        return [image for image in found if image.dependents]
 
     def _index(self, app: str) -> None:
         keys = self._keys
@@ -311,6 +315,13 @@ def familiar(image: str) -> str:
     return str(ImageReference.parse(image))
 
 
+def _no_dependents(image: str) -> NotFound:
+    return NotFound(
+        f"No app depends on {familiar(image)}.",
+        "`galaxy base-images` lists those that apps depend on; only they are checked.",
+    )
+
+
 def read_levels(flat: Sequence[str]) -> tuple[AppLevel, ...]:
     """What `level.lua` wrote."""
     return tuple(_level(group) for group in zip(*(iter(flat),) * _LEVEL, strict=True))
@@ -348,6 +359,7 @@ def _base_image(
     image: str, due_ms: float, record: dict[str, str], dependents: int, update: list[str | None]
 ) -> BaseImage:
     known = {name: record.get(name) for name in ("digest", "platform_digest", "error")}
+    progress = {name: it for name, it in zip(_PROGRESS, update, strict=True) if it is not None}
     return BaseImage(
         reference=image,
         dependents=dependents,
@@ -356,7 +368,6 @@ def _base_image(
         changed_at_ms=int(record["changed_at"]) if "changed_at" in record else None,
         unchanged=int(record.get("unchanged", 0)),
         errors=int(record.get("errors", 0)),
-        update=update[0],
-        update_reason=update[1],
+        update=UpdateProgress.model_validate(progress) if "number" in progress else None,
         **known,
     )

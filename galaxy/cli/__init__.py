@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from galaxy.cli.base_images import base_images
 from galaxy.cli.deploy import deploy
 from galaxy.cli.doctor import doctor
 from galaxy.cli.logs import logs
@@ -92,7 +93,7 @@ def cli() -> None:
     """
 
 
-for _command in (deploy, logs, versions, show, apps, activity, cancel, doctor):
+for _command in (deploy, logs, versions, show, apps, activity, cancel, base_images, doctor):
     cli.add_command(_command)
 
 

@@ -3,42 +3,42 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
 from galaxy.cli.render import visible
+from galaxy.cli.table import json_option, print_lines, print_table, utc
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
+    from galaxy.domain.app_summary import AppSummary
     from galaxy.domain.models import Version
 
-_json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 _limit_option = click.option(
     "-n", "limit", type=click.IntRange(min=1), default=50, show_default=True, help="How many, newest first."
 )
 
 
 @click.command()
-@_json_option
+@json_option
 def apps(as_json: bool) -> None:
     """List all apps."""
     from galaxy.bootstrap import pipeline
 
-    store = pipeline().store
-    rows = [(name, store.active_version(name)) for name in store.apps()]
+    found = pipeline().app_list.all()
     if as_json:
-        _print_lines(json.dumps({"app": name, "active_version": active}) for name, active in rows)
-    else:
-        _print_table(("APP", "ACTIVE VERSION"), [(name, str(active or "-")) for name, active in rows])
+        print_lines(each.model_dump_json() for each in found)
+        return
+    header = ("APP", "ACTIVE VERSION", "UPDATES")
+    print_table(header, [(each.app, _active(each), each.updates) for each in found])
 
 
 @click.command()
 @click.argument("app")
 @_limit_option
-@_json_option
+@json_option
 def versions(app: str, limit: int, as_json: bool) -> None:
     """List the versions of APP, newest first."""
     from galaxy.bootstrap import pipeline
@@ -46,10 +46,10 @@ def versions(app: str, limit: int, as_json: bool) -> None:
 
     found = pipeline().store.versions(parse_app_name(app), limit)
     if as_json:
-        _print_lines(version.model_dump_json() for version in found)
+        print_lines(version.model_dump_json() for version in found)
         return
     header = ("VERSION", "STATE", "ATTEMPT", "BASE IMAGE", "DEPLOYED", "BY")
-    _print_table(
+    print_table(
         header,
         [
             (
@@ -57,8 +57,8 @@ def versions(app: str, limit: int, as_json: bool) -> None:
                 version.state,
                 str(version.attempt),
                 version.base_image,
-                _time(version.created_at_ms),
-                version.deployed_by,
+                utc(version.created_at_ms),
+                _who(version),
             )
             for version in found
         ],
@@ -68,7 +68,7 @@ def versions(app: str, limit: int, as_json: bool) -> None:
 @click.command()
 @click.argument("app")
 @click.argument("number", metavar="N", type=click.IntRange(min=1))
-@_json_option
+@json_option
 def show(app: str, number: int, as_json: bool) -> None:
     """Show version N of APP."""
     from galaxy.bootstrap import pipeline
@@ -79,13 +79,13 @@ def show(app: str, number: int, as_json: bool) -> None:
     if as_json:
         click.echo(version.model_dump_json())
     else:
-        _print_table((), [(f"{name}:", text) for name, text in _facts(version)])
+        print_table((), [(f"{name}:", text) for name, text in _facts(version)])
 
 
 @click.command()
 @click.argument("app")
 @_limit_option
-@_json_option
+@json_option
 def activity(app: str, limit: int, as_json: bool) -> None:
     """Show what happened to APP, oldest first."""
     from galaxy.bootstrap import pipeline
@@ -95,9 +95,9 @@ def activity(app: str, limit: int, as_json: bool) -> None:
     store.versions(parse_app_name(app), limit=1)
     entries = store.activity(parse_app_name(app), limit)
     if as_json:
-        _print_lines(json.dumps(entry.model_dump() | {"sentence": entry.sentence}) for entry in entries)
+        print_lines(json.dumps(entry.model_dump() | {"sentence": entry.sentence}) for entry in entries)
     else:
-        _print_lines(f"{_time(entry.at_ms)}  {visible(entry.sentence)}" for entry in entries)
+        print_lines(f"{utc(entry.at_ms)}  {visible(entry.sentence)}" for entry in entries)
 
 
 @click.command()
@@ -118,6 +118,18 @@ def cancel(app: str, number: int, who: str) -> None:
         click.echo(f"Cancelled version {number} of {app}; it was {was}.")
 
 
+def _active(app: AppSummary) -> str:
+    if app.active_version is None:
+        return "-"
+    return f"{app.active_version}, rebuild of {app.rebuild_of}" if app.automatic else str(app.active_version)
+
+
+def _who(version: Version) -> str:
+    if not version.automatic:
+        return version.deployed_by
+    return f"{version.deployed_by}, rebuild of {version.rebuild_of}"
+
+
 def _facts(version: Version) -> Iterable[tuple[str, str]]:
     yield "app", version.app
     yield "version", str(version.number)
@@ -129,24 +141,8 @@ def _facts(version: Version) -> Iterable[tuple[str, str]]:
     yield "attempt", str(version.attempt)
     for timing in version.steps:
         yield f"  {timing.step}", f"{timing.duration_ms} ms"
-    yield "deployed", f"{_time(version.created_at_ms)} by {version.deployed_by}"
+    yield "deployed", f"{utc(version.created_at_ms)} by {_who(version)}"
     if version.finished_at_ms:
-        yield "finished", _time(version.finished_at_ms)
+        yield "finished", utc(version.finished_at_ms)
     if version.failure:
         yield "failure", visible(version.failure)
-
-
-def _time(at_ms: int) -> str:
-    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _print_lines(lines: Iterable[str]) -> None:
-    for line in lines:
-        click.echo(line)
-
-
-def _print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    table = [header, *rows] if header else rows
-    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))] if table else []
-    for row in table:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

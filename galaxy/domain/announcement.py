@@ -74,7 +74,7 @@ class Announcement(Frozen):
                 if self.warnings:
                     yield self.warnings, False
             case "rebuild":
-                yield f"{self.detail} Version {n} builds the app on it again.", False
+                yield self.detail, False
             case "built":
                 yield f"Version {n} is built: {self.image}, digest {self.image_digest}.", False
             case "retrying":

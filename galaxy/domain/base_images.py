@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from hashlib import sha256
 from typing import Final
 
@@ -14,6 +15,19 @@ SLOWEST: Final = 12
 PATIENCE: Final = 24
 #: Up to so much of the interval is added or taken away, always the same for an image: they don't all come at once.
 _JITTER: Final = 0.1
+
+
+class UpdateProgress(Frozen):
+    """How far the newest update of a base image is; see `Update`."""
+
+    number: int
+    state: UpdateState
+    wave: int = 1
+    dependents: int = 0
+    created: int = 0
+    built: int = 0
+    failed: int = 0
+    reason: str | None = None
 
 
 class BaseImage(Frozen):
@@ -38,19 +52,64 @@ class BaseImage(Frozen):
     unchanged: int = 0
     error: str | None = None
     errors: int = 0
-    update: UpdateState | None = None
-    update_reason: str | None = None
+    update: UpdateProgress | None = None
+
+
+class Outcome(StrEnum):
+    """What came of a check."""
+
+    FIRST = "first"
+    """It was never checked with success before."""
+    UNCHANGED = "unchanged"
+    """Its tag points to what it pointed to before."""
+    OTHER_PLATFORM = "other_platform"
+    """Its tag has moved, and holds the same for the platform that is built on."""
+    CHANGED = "changed"
+    """It is another one: this is an update."""
+    NOT_FOUND = "not_found"
+    """Its registry does not have it, or does not show it without a login."""
+    FAILED = "failed"
+    """Its registry gave no answer that could be used."""
+    POSTPONED = "postponed"
+    """It was not checked: it is being checked, or its registry wants a pause."""
+
+
+class Checked(Frozen):
+    """A base image after a check."""
+
+    base_image: BaseImage
+    outcome: Outcome
 
 
 class Dependent(Frozen):
-    """An app that depends on a base image, and what the image's state now means for it."""
+    """An app that depends on a base image, and what the image means for it.
+
+    Attributes:
+        verdict: What follows from the image as it was found by the last check.
+        source: Number of the version that is rebuilt, with `Verdict.REBUILD`.
+        next_verdict: What would follow from its next change, whatever that brings.
+        next_source: As `source`, for the next change.
+    """
 
     app: str
-    verdict: Verdict
-    source: int | None
+    updates: Updates
     newest: int
     active: int | None
-    updates: Updates
+    verdict: Verdict
+    source: int | None
+    next_verdict: Verdict
+    next_source: int | None
+
+
+def outcome_of(digest: str | None, platform_digest: str | None, after: BaseImage) -> Outcome:
+    """What a check found that succeeded; the digests are those that were known before it."""
+    if digest is None:
+        return Outcome.FIRST
+    if after.digest == digest:
+        return Outcome.UNCHANGED
+    if platform_digest and after.platform_digest == platform_digest:
+        return Outcome.OTHER_PLATFORM
+    return Outcome.CHANGED
 
 
 def next_check_in_s(

@@ -67,6 +67,8 @@ class ImageReference:
             raise refused(path, "has no valid digest after the @", f"meteor/galaxy-app@sha256:{'0' * 64}")
         name, tag = _cut_tag(named)
         registry, repository = parse_repository(name, path=path)
+        if tag == "":
+            raise refused(path, "ends with a colon and no tag", _EXAMPLE_REFERENCE)
         if tag is not None:
             tag = parse_tag(tag, path=path)
         elif not has_digest:

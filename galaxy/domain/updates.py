@@ -139,6 +139,17 @@ def decide(level: AppLevel, wanted: Wanted, compare: Compare) -> Decision:  # no
     return Decision(Verdict.REBUILD, source.number)
 
 
+def decide_about_next(level: AppLevel, image: str, compare: Compare) -> Decision:
+    """What the base image's next change would mean for the app, whatever that brings."""
+
+    def untried(version: VersionLevel) -> VersionLevel:
+        return version._replace(made=None, made_state=None)
+
+    active = untried(level.active) if level.active else None
+    level = level._replace(newest=untried(level.newest), active=active)
+    return decide(level, Wanted(image, digest="", content=""), compare)
+
+
 def source_of(newest: VersionLevel, active: VersionLevel | None) -> VersionLevel | None:
     """The version whose code an automatic version has: the newest, unless that came to nothing.
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from galaxy.adapters.base_image_store import Check, Found, familiar
-from galaxy.domain.base_images import Dependent, next_check_in_s
+from galaxy.adapters.base_image_store import Check, Found, Later, familiar
+from galaxy.domain.base_images import Checked, Dependent, Outcome, next_check_in_s, outcome_of
 from galaxy.domain.errors import (
     BaseImageNotFound,
     GalaxyError,
@@ -18,10 +18,12 @@ from galaxy.domain.errors import (
     QueueError,
     RegistryThrottled,
     StoreError,
+    UserError,
 )
 from galaxy.domain.image_reference import ImageReference
+from galaxy.domain.problems import refused
 from galaxy.domain.ticks import POLL
-from galaxy.domain.updates import Compare, Updates, UpdateState, Wanted
+from galaxy.domain.updates import Compare, Updates, UpdateState, Wanted, decide_about_next
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -82,82 +84,102 @@ class BaseImages:
         self._ticks.record_tick(POLL)
         return checked
 
-    def check(self, reference: str) -> BaseImage:
+    def check(self, reference: str) -> Checked:
         """Checks one base image now, due or not, with the same budget; its `error` says why that failed.
 
         Raises:
-            InvalidInput: It is no image reference.
+            InvalidInput: It is no image reference, or holds a digest.
             NotFound: No app depends on it.
             RegistryThrottled: The registry's budget is used up for longer than a person waits.
         """
-        image = ImageReference.parse(reference).canonical
+        image = _image(reference)
+        check = self._store.take_check(image)
         for _ in range(_PATIENCE):
-            check = self._store.take_check(image)
-            if isinstance(check, Check):
-                self._check(check)
-                return self._store.base_image(image)
+            if isinstance(check, Check) or not _worth_waiting(check):
+                break
             self._sleep(min(check.wait_s, _PAUSE_S))
-        raise RegistryThrottled(
-            f"{familiar(image)} can't be checked now: it is being checked, or its registry wants a pause.",
-            "It will be checked by itself.",
-        )
+            check = self._store.take_check(image)
+        if isinstance(check, Later):
+            raise _too_late(image, check)
+        error = self._check(check)
+        return _checked(check, self._store.base_image(image), error)
+
+    def check_all(self) -> Iterator[Checked]:
+        """Checks all base images that apps depend on now, due or not, by name."""
+
+        def check(found: BaseImage) -> Checked | None:
+            try:
+                return self.check(found.reference)
+            except NotFound:  # its last app has gone
+                return None
+            except RegistryThrottled as error:
+                postponed = found.model_copy(update={"error": str(error)})
+                return Checked(base_image=postponed, outcome=Outcome.POSTPONED)
+
+        with ThreadPoolExecutor(self._settings.base_image_poll_threads) as pool:
+            yield from filter(None, pool.map(check, self.list()))
 
     def list(self) -> list[BaseImage]:
         """All base images that apps depend on, by name."""
         return self._store.base_images()
 
     def dependents(self, reference: str) -> Iterator[Dependent]:
-        """What the base image's state means for each app that depends on it, by name, before anything is done.
+        """What the base image's state means for each app that depends on it, by name; now, and when it changes.
 
         Raises:
-            InvalidInput: It is no image reference.
+            InvalidInput: It is no image reference, or holds a digest.
             NotFound: No app depends on it, or it has not been checked with success yet.
             RegistryError: It can't be found out what an app's base image held.
         """
-        found = self._store.base_image(ImageReference.parse(reference).canonical)
+        found = self._store.base_image(_image(reference))
         if found.digest is None:
+            name = familiar(found.reference)
             raise NotFound(
-                f"Nothing is known of {familiar(found.reference)} yet: it has not been checked with success.",
-                "Check it now, and ask again.",
+                f"Nothing is known of {name} yet: it has not been checked with success.",
+                f"`galaxy base-images check {name}` checks it now.",
             )
         wanted = Wanted(found.reference, found.digest, self._content(found.digest, found.platform_digest))
         after = ""
         while True:
             after, levels = self._levels.dependents(wanted, after=after, limit=_PAGE)
             for level in levels:
-                decision = self._levels.decide(level, wanted)
+                now = self._levels.decide(level, wanted)
+                then = decide_about_next(level, wanted.image, self._compare)
                 yield Dependent(
                     app=level.app,
-                    verdict=decision.verdict,
-                    source=decision.source,
+                    updates=level.updates,
                     newest=level.newest.number,
                     active=level.active.number if level.active else None,
-                    updates=level.updates,
+                    verdict=now.verdict,
+                    source=now.source,
+                    next_verdict=then.verdict,
+                    next_source=then.source,
                 )
             if not after:
                 return
 
     def update(self, reference: str) -> Update | None:
         """The newest update of a base image: how far it is, and what came of it."""
-        return self._updates.update(ImageReference.parse(reference).canonical)
+        return self._updates.update(_image(reference))
 
-    def resume(self, reference: str) -> None:
-        """Goes on with the next wave of an update that has paused.
+    def resume(self, reference: str) -> Update:
+        """Goes on with the next wave of an update that has paused; returns the update as it was.
 
         Raises:
-            InvalidInput: It is no image reference.
-            NotFound: No update of it has paused.
+            InvalidInput: It is no image reference, or holds a digest.
+            NotFound: No app depends on it, or no update of it has paused.
         """
-        image = ImageReference.parse(reference).canonical
+        image = self._store.base_image(_image(reference)).reference
         update = self._updates.update(image)
         if update is None or update.state is not UpdateState.PAUSED:
             raise NotFound(
                 f"No update of {familiar(image)} has paused.",
-                "Look how it stands: it may have gone on, or be done.",
+                "`galaxy base-images` shows how its newest update stands.",
             )
         self._updates.advance(update, UpdateState.RUNNING, next_wave=True)
         logger.info("update.resumed", image=familiar(image), wave=update.wave + 1)
-        self._rebuilds.go_on()
+        self._go_on()
+        return update
 
     def set_updates(self, app: str, updates: Updates) -> str | None:
         """Turns an app's updates on or off, or pins it to the digest that it runs on, which is returned.
@@ -167,13 +189,21 @@ class BaseImages:
         """
         digest = self._store.set_updates(app, updates)
         if updates is Updates.ON:
-            self._rebuilds.go_on()
+            self._go_on()
         return digest
 
     # -- inside
 
-    def _check(self, check: Check) -> None:
-        """Asks the registry, and records what it said. Nothing but an answer is ever an update."""
+    def _go_on(self) -> None:
+        with suppress(QueueError):  # the reconciler makes up for it
+            self._rebuilds.go_on()
+
+    def _check(self, check: Check) -> Exception | None:
+        """Asks the registry, and records what it said. Nothing but an answer is ever an update.
+
+        Returns:
+            Why it could not be checked.
+        """
         try:
             found = self._look_up(check)
         except StoreError:
@@ -182,11 +212,13 @@ class BaseImages:
             self._failed(
                 check, str(error), error.retry_after_s if isinstance(error, RegistryThrottled) else 0.0
             )
+            return error
         except Exception as error:
             logger.exception("base_image.unexpected_error", image=familiar(check.image))
             self._failed(check, f"Unexpected {type(error).__name__}; the worker's log tells more.")
-        else:
-            self._found(check, found)
+            return error
+        self._found(check, found)
+        return None
 
     def _look_up(self, check: Check) -> Found:
         """One HEAD; and one GET if the tag has moved and what it holds for our platform is not known yet."""
@@ -212,8 +244,7 @@ class BaseImages:
             logger.info(
                 "base_image.changed", image=familiar(check.image), digest=found.digest, before=check.digest
             )
-            with suppress(QueueError):  # the reconciler makes up for it
-                self._rebuilds.go_on()
+            self._go_on()
 
     def _failed(self, check: Check, error: str, pause_s: float = 0.0) -> None:
         errors = check.errors + 1
@@ -228,3 +259,40 @@ class BaseImages:
     def _content(self, digest: str, platform_digest: str | None) -> str:
         by_tag = self._compare is Compare.TAG
         return digest if by_tag else platform_digest or digest
+
+
+def _image(reference: str) -> str:
+    """The canonical name of a base image whose tag may move.
+
+    Raises:
+        InvalidInput: It is no image reference, or holds a digest.
+    """
+    parsed = ImageReference.parse(reference)
+    if parsed.pinned:
+        what = "holds a digest, which always means the same image; only tags are checked"
+        raise refused("image", what, f"{parsed.name}:{parsed.tag or 'latest'}")
+    return parsed.canonical
+
+
+def _worth_waiting(later: Later) -> bool:
+    # a check takes as long as its registry does, mostly far less than it may
+    return later.being_checked or later.wait_s <= _PATIENCE * _PAUSE_S
+
+
+def _too_late(image: str, later: Later) -> RegistryThrottled:
+    why = (
+        "somebody else is checking it"
+        if later.being_checked
+        else f"its registry gets no requests for another {later.wait_s:.0f} s"
+    )
+    return RegistryThrottled(
+        f"{familiar(image)} can't be checked now: {why}.", "It will be checked by itself."
+    )
+
+
+def _checked(check: Check, after: BaseImage, error: Exception | None) -> Checked:
+    if error is not None:
+        outcome = Outcome.NOT_FOUND if isinstance(error, UserError) else Outcome.FAILED
+    else:
+        outcome = outcome_of(check.digest, check.platform_digest, after)
+    return Checked(base_image=after, outcome=outcome)

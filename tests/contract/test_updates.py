@@ -60,7 +60,7 @@ def test_every_dependent_app_is_rebuilt_on_the_new_digest_and_active(harbour: Ha
     update = harbour.base_images.update(IMAGE)
     assert update
     assert (update.state, update.created, update.built, update.failed) == (UpdateState.DONE, 7, 7, 0)
-    told = f"Base image {IMAGE} changed to digest {new}. Version 2 builds the app on it again."
+    told = f"Base image {IMAGE} changed to digest {new}: version 2 builds version 1 on it again."
     assert told in harbour.log(apps[0])
 
 

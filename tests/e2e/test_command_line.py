@@ -168,7 +168,8 @@ def test_the_app_is_listed_with_its_history(stack: Stack) -> None:
     assert (
         stack.galaxy("deploy", stack.app, "--bundle", url, "--settings", settings, "--by", "jane").code == 0
     )
-    assert {"app": stack.app, "active_version": 1} in stack.galaxy("apps", "--json").json_lines()
+    listed = {each["app"]: each for each in stack.galaxy("apps", "--json").json_lines()}
+    assert (listed[stack.app]["active_version"], listed[stack.app]["updates"]) == (1, "on")
     sentences = [entry["sentence"] for entry in stack.galaxy("activity", stack.app, "--json").json_lines()]
     assert sentences == ["jane deployed version 1.", "version 1 was built.", "version 1 became active."]
     assert "image digest" in stack.galaxy("show", stack.app, "1").out

@@ -46,7 +46,8 @@ for i, value in ipairs(redis.call('HMGET', from, unpack(copied))) do
   table.insert(record, value or (copied[i] == 'origin' and source) or '')
 end
 redis.call('HSET', key, unpack(record))
-local detail = 'Base image ' .. redis.call('HGET', key, 'base_image') .. ' changed to digest ' .. digest .. '.'
+local detail = 'Base image ' .. redis.call('HGET', key, 'base_image') .. ' changed to digest ' .. digest .. ': version '
+  .. number .. ' builds version ' .. source .. ' on it again.'
 note('rebuild', key, detail)
 tell('rebuild', key, detail)
 

@@ -3,7 +3,8 @@
 -- KEYS 1: base images, 2: updates. ARGV 1: limit, 2: lease (ms), 3: tokens a second, 4: most tokens,
 -- 5: one base image to take now, or '', 6-11: prefixes of dependents, records, budgets, updates, handed out, late.
 -- Returns {base image, token, digest, platform digest, content, unchanged, errors} for each. With ARGV 5 an empty list
--- stands for an unknown base image, and {base image, '', wait (ms)} for one that can't be taken now.
+-- stands for an unknown base image, and {base image, '', wait (ms), 'being checked' or 'budget'} for one that can't be
+-- taken now.
 local limit, lease, only = tonumber(ARGV[1]), ARGV[2], ARGV[5]
 local dependents, records, budgets = ARGV[6], ARGV[7], ARGV[8]
 local now = now_ms()
@@ -27,7 +28,7 @@ for _, image in ipairs(images) do
   if redis.call('ZCARD', dependents .. image) == 0 then
     forget(image)
   elseif held > 0 then
-    if only ~= '' then table.insert(reply, {image, '', ms(held)}) end
+    if only ~= '' then table.insert(reply, {image, '', ms(held), 'being checked'}) end
     redis.call('ZADD', KEYS[1], ms(now + held), image)
   else
     local host = string.match(image, '^[^/]+')
@@ -35,7 +36,7 @@ for _, image in ipairs(images) do
     if wait > 0 then
       waiting[host] = (waiting[host] or 0) + 1
       if only ~= '' then
-        table.insert(reply, {image, '', ms(wait)})
+        table.insert(reply, {image, '', ms(wait), 'budget'})
       else
         redis.call('ZADD', KEYS[1], ms(now + wait), image)
       end
