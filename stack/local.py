@@ -184,12 +184,10 @@ def _start_one(stack: Stack, process: Process) -> None:
     record = supervise.Record.load(path)
     fingerprint = _fingerprint(stack, process)
     if record is not None:
-        if record.identity.alive and record.fingerprint == fingerprint:
+        why = _why_again(stack, process, record, fingerprint)
+        if why is None:
             return
-        say(
-            f"Starting {process.name} again: "
-            + ("it has changed." if record.identity.alive else "it had ended.")
-        )
+        say(f"Starting {process.name} again: it {why}.")
         supervise.end(process.name, path, grace_s=process.grace_s)
     if process.config is not None:
         write_private(*process.config)
@@ -201,6 +199,15 @@ def _start_one(stack: Stack, process: Process) -> None:
         environment=stack.environment | process.environment,
         fingerprint=fingerprint,
     )
+
+
+def _why_again(stack: Stack, process: Process, record: supervise.Record, fingerprint: str) -> str | None:
+    """Why a process that was started has to be started again; None if it runs as it should."""
+    if not record.identity.alive:
+        return "had ended"
+    if process.ending(Run(_log(stack.checkout, process), record.log_offset)):
+        return "was ending"
+    return None if record.fingerprint == fingerprint else "has changed"
 
 
 def _wait(checkout: Checkout, process: Process) -> None:

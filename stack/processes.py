@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from stack.readiness import Check
 
 WORKER_GRACE_S = 15
+_WORKER_ENDS = readiness.logged("shutdown (MainProcess)")  # "Warm" or "Cold" stands before it
 SOURCES = ("galaxy/**/*.py", "galaxy/**/*.lua", "tasks/*.py", "workers/*.py", "beat/*.py", "*.py")
 
 
@@ -27,6 +28,7 @@ class Process:
     Attributes:
         command: The program by its whole path, and its arguments. No passwords: everybody can read these.
         ready: When it can do its work.
+        ending: When it runs, and is about to end.
         config: A file that is written before the start; starts again when its text changes.
         port: The user's name of the port that it listens on, if any.
         reads: Which files of the checkout it has read at its start; it starts again when they change.
@@ -36,6 +38,7 @@ class Process:
     name: str
     command: tuple[str, ...]
     ready: Check
+    ending: Check = readiness.never
     config: tuple[Path, str] | None = None
     port: str | None = None
     reads: tuple[str, ...] = ()
@@ -90,6 +93,7 @@ def pipeline(checkout: Checkout, choices: Choices) -> list[Process]:
             "build-worker",
             (*celery, *build),
             readiness.logged(" ready."),
+            ending=_WORKER_ENDS,
             reads=SOURCES,
             grace_s=WORKER_GRACE_S,
             # at SIGTERM a build is handed back to another worker, not waited for
@@ -99,12 +103,13 @@ def pipeline(checkout: Checkout, choices: Choices) -> list[Process]:
             "control-worker",
             (*celery, *control),
             readiness.logged(" ready."),
+            ending=_WORKER_ENDS,
             reads=SOURCES,
             grace_s=WORKER_GRACE_S,
         ),
         Process(
             "beat",
-            (*celery, "beat", "-l", "INFO", "-s", str(checkout.run / "beat-schedule")),
+            (*celery, "beat", "-l", "INFO"),
             readiness.logged("beat: Starting"),
             reads=SOURCES,
         ),

@@ -37,6 +37,11 @@ def logged(text: str) -> Check:
     return check
 
 
+def never(_: Run) -> bool:
+    """It is not known ever to be so."""
+    return False
+
+
 def answers_http(port: int, path: str, host: str = LOOPBACK) -> Check:
     """A GET of `path` is answered with 200."""
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 LOG_MAX_BYTES = 20 * 1024 * 1024
 SHOWN_LOG_LINES = 20
 POLL_S = 0.05
+KILL_S = 5
 
 
 @dataclass(frozen=True)
@@ -149,16 +150,19 @@ def end(name: str, record: Path, *, grace_s: float) -> bool:
     known = Record.load(record)
     if known is None:
         return False
-    family = _session(known.identity)
+    found = bool(_session(known.identity))
     if known.identity.alive:
         _signal(known.identity, signal.SIGTERM)
         if not _gone([known.identity], grace_s):
             say(f"{name} did not end within {grace_s:.0f} s: killing it.")
-    for member in family:
-        _signal(member, signal.SIGKILL)
-    _gone(family, 5)
+    until = time.monotonic() + KILL_S
+    # looked up again and again: while some are killed, others may start more
+    while (family := _session(known.identity)) and time.monotonic() < until:
+        for member in family:
+            _signal(member, signal.SIGKILL)
+        time.sleep(POLL_S)
     record.unlink(missing_ok=True)
-    return bool(family)
+    return found
 
 
 def _session(leader: Identity) -> list[Identity]:

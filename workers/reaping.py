@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from threading import Event, Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -19,18 +20,29 @@ if TYPE_CHECKING:
 logger = structlog.get_logger(__name__)
 
 _stopping = Event()
+_ticks: Final[list[str]] = []
 
 
 def start(sender: Consumer, **_: object) -> None:
     """Handler of `worker_ready`: begins reaping if this worker builds."""
     if BUILDS in sender.app.amqp.queues.consume_from:
         tick = reaper_of(str(sender.hostname))
+        _ticks.append(tick)
         Thread(target=_run, args=(tick,), name="reaper", daemon=True).start()
 
 
 def stop(**_: object) -> None:
     """Handler of `worker_shutting_down`."""
     _stopping.set()
+    # in a thread, because this is called by a signal: the worker's end must not wait for Redis
+    Thread(target=_forget, name="reaper's end", daemon=True).start()
+
+
+def _forget() -> None:
+    """Nobody is to miss a worker that ends as it should."""
+    for tick in _ticks:
+        with suppress(GalaxyError):  # then it is forgotten in a day
+            Pipeline(Settings()).store.forget_tick(tick)
 
 
 def _run(tick: str) -> None:
@@ -39,7 +51,8 @@ def _run(tick: str) -> None:
     while not _stopping.wait(here.settings.reap_period_s):
         try:
             here.reaper.run()
-            here.store.record_tick(tick)
+            if not _stopping.is_set():
+                here.store.record_tick(tick)
         except GalaxyError as error:
             logger.warning("reaper.failed", error=str(error))
         except Exception:

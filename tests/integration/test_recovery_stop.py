@@ -14,6 +14,7 @@ from docker.errors import NotFound
 
 from galaxy.adapters.queue import TaskQueue
 from galaxy.domain.states import Step, VersionState
+from galaxy.domain.ticks import reaper_of
 from tests.support.fleet import Fleet, eventually
 from tests.support.gate import Gate
 
@@ -52,14 +53,18 @@ class Relay:
 
     def replace(self) -> float:
         """Starts another worker and tells the present one to stop; returns how long it took to end."""
+        name = reaper_of(f"{self._name}@fleet")
+        eventually("it sweeps its engine", lambda: name in self.fleet.store.ticks())
         old, self.worker = self.worker, self._started()
         began = time.monotonic()
         old.send(signal.SIGTERM)
         old.wait()
+        assert name not in self.fleet.store.ticks(), "nobody is to miss it"
         return time.monotonic() - began
 
     def _started(self) -> Process:
-        worker = self.fleet.build_worker(name=next(self._names))
+        self._name = next(self._names)
+        worker = self.fleet.build_worker(name=self._name)
         worker.wait_for("ready.")
         return worker
 
@@ -75,6 +80,7 @@ def relay(
             tmp_path_factory.mktemp("relay"),
             4,
             GALAXY_LEASE_S=str(LEASE_S),
+            GALAXY_REAP_PERIOD_S="0.5",
             GALAXY_DOCKER_HUB_MIRROR=f"http://{mirror.address}",
             GALAXY_REGISTRY=registry.address,
         )

@@ -57,6 +57,13 @@ def test_what_died_is_started_again(stack: local.Stack, process: Process) -> Non
     assert start(stack, process) != first
 
 
+def test_what_is_about_to_end_is_not_taken_for_running(stack: local.Stack, process: Process) -> None:
+    first = start(stack, process)
+
+    assert start(stack, replace(process, ending=readiness.logged("ready."))) != first
+    assert not first.alive
+
+
 def test_a_process_is_started_again_when_code_that_it_read_has_changed(
     stack: local.Stack, process: Process
 ) -> None:

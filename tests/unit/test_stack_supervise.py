@@ -106,6 +106,27 @@ def test_children_end_with_a_process_that_ignores_the_polite_signal(record: Path
     assert not child.alive
 
 
+def test_children_that_begin_while_their_parent_ends_are_ended_too(record: Path) -> None:
+    log = record.with_suffix(".log")
+    script = (
+        "import signal, subprocess, sys, time\n"
+        "def end(*_):\n"
+        "    child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        "    print('child', child.pid, 'started', flush=True)\n"
+        "    sys.exit()\n"
+        "signal.signal(signal.SIGTERM, end)\n"
+        "print('ready', flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    launch(record, script)
+    wait_for(log, "ready")
+
+    supervise.end("sleeper", record, grace_s=DEADLINE_S)
+
+    child = int(wait_for(log, "started").split()[2])
+    assert Identity.of(child) is None
+
+
 def test_children_of_a_leader_that_was_killed_are_ended_too(record: Path) -> None:
     log = record.with_suffix(".log")
     script = (
