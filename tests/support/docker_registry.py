@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 _CONFIG = """\
 version: 0.1
 log: {{level: error}}
@@ -35,18 +37,31 @@ class DockerRegistry:
         self.url = f"http://{self.authority}"
 
     def publish_image(self, repository: str, tag: str, config: bytes) -> str:
-        upload = requests.post(f"{self.url}/v2/{repository}/blobs/uploads/", timeout=10)
-        upload.raise_for_status()
-        place = urljoin(self.url, upload.headers["Location"])
-        done = requests.put(place, params={"digest": digest_of(config)}, data=config, timeout=10)
-        done.raise_for_status()
+        self._upload(repository, config)
         return self._put(repository, tag, image_manifest(config), DOCKER_MANIFEST)
+
+    def publish_image_with_layers(self, repository: str, tag: str, config: bytes, layers: list[bytes]) -> str:
+        """The same config with other layers: what a recompressed image is."""
+        manifest = json.loads(image_manifest(config))
+        for content in (config, *layers):
+            self._upload(repository, content)
+        manifest["layers"] = [
+            {"mediaType": _LAYER, "size": len(layer), "digest": digest_of(layer)} for layer in layers
+        ]
+        return self._put(repository, tag, json.dumps(manifest).encode(), DOCKER_MANIFEST)
 
     def publish_index(self, repository: str, tag: str, configs: dict[str, bytes]) -> str:
         for number, config in enumerate(configs.values()):
             self.publish_image(repository, f"{tag}-{number}", config)
         manifests = {platform: image_manifest(config) for platform, config in configs.items()}
         return self._put(repository, tag, index(manifests), DOCKER_LIST)
+
+    def _upload(self, repository: str, content: bytes) -> None:
+        upload = requests.post(f"{self.url}/v2/{repository}/blobs/uploads/", timeout=10)
+        upload.raise_for_status()
+        place = urljoin(self.url, upload.headers["Location"])
+        done = requests.put(place, params={"digest": digest_of(content)}, data=content, timeout=10)
+        done.raise_for_status()
 
     def _put(self, repository: str, tag: str, body: bytes, media_type: str) -> str:
         url = f"{self.url}/v2/{repository}/manifests/{tag}"

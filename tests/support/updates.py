@@ -14,6 +14,7 @@ from galaxy.adapters.registry import Manifest
 from galaxy.adapters.registry.manifest import OCI_INDEX, OCI_MANIFEST, PlatformManifest
 from galaxy.adapters.update_store import UpdateStore
 from galaxy.domain.errors import BaseImageNotFound
+from galaxy.domain.image_reference import ImageReference
 from galaxy.domain.models import Attempt, BuiltImage, VersionRef
 from galaxy.domain.states import Step, VersionState
 from galaxy.domain.updates import Compare, Waves
@@ -29,7 +30,6 @@ from tests.support.stores import deploy, make_store
 if TYPE_CHECKING:
     from galaxy.adapters.queue import NewVersionCall, TaskQueue
     from galaxy.adapters.registry import Registry
-    from galaxy.domain.image_reference import ImageReference
     from galaxy.domain.models import Version
 
 IMAGE = "docker.io/meteor/galaxy-app:latest"
@@ -118,7 +118,7 @@ def _raw_pool(redis: Redis) -> ConnectionPool:
 class Harbour:
     """All parts, and the shortest way from a moved tag to what came of it."""
 
-    def __init__(self, redis: Redis, prefix: str, **options: Any) -> None:  # noqa: ANN401 - of Settings
+    def __init__(self, redis: Redis, prefix: str, registry: Registry | None = None, **options: Any) -> None:  # noqa: ANN401 - of Settings
         given: dict[str, Any] = {
             "base_image_poll_s": 0.001,
             "update_waves": "100%",
@@ -132,7 +132,8 @@ class Harbour:
         self._logs_redis = Redis(connection_pool=_raw_pool(redis))
         self.logs = LogStream(self._logs_redis, self.keys, retention_s=3600, max_bytes=10**7)
         self.announcer = Announcer(self.store, Logbook(self.logs, attempt_max_bytes=10**6))
-        queue, registry = cast("TaskQueue", self.queue), cast("Registry", self.tags)
+        queue, registry = cast("TaskQueue", self.queue), registry or cast("Registry", self.tags)
+        self.registry = registry
         rate = settings.registry_requests_per_s
         self.images = BaseImageStore(redis, self.keys, lease_s=60, requests_per_s=rate)
         self.updates = UpdateStore(
@@ -177,7 +178,7 @@ class Harbour:
         """Begins an attempt, as far as the base image."""
         attempt = self.store.claim(ref)
         assert isinstance(attempt, Attempt), attempt
-        found = attempt.wanted_digest or base_digest or self.tags._tags[IMAGE]
+        found = attempt.wanted_digest or base_digest or self.registry.resolve(ImageReference.parse(IMAGE))
         self.store.record_progress(attempt, step=Step.PULL, base_digest=found)
         return attempt
 
