@@ -27,7 +27,7 @@ _PAGE: Final = 50
 #: Never more apps are handed out and not done: so the queue stays short, however many there are.
 _HIGH_WATER: Final = 2 * LOW_WATER
 #: A message that was not done for this long is taken for lost.
-_FORGOTTEN_S: Final = 30.0
+_FORGOTTEN_S: Final = 10.0
 
 
 class FanOut:

@@ -9,7 +9,7 @@ import pytest
 from galaxy.domain.models import NewVersion, VersionRef
 from galaxy.domain.states import VersionState
 from galaxy.domain.updates import Updates, UpdateState, Verdict
-from tests.support.stores import new_version
+from tests.support.stores import BUNDLE_URL, ENV_VALUE, SETTINGS, new_version
 from tests.support.updates import IMAGE, Harbour, digest
 
 if TYPE_CHECKING:
@@ -429,3 +429,62 @@ def test_apps_from_before_the_index_are_found(harbour: Harbour, redis: Redis) ->
 
 def _on(image: str) -> NewVersion:
     return new_version(APP).model_copy(update={"base_image": image, "base_reference": image})
+
+
+@pytest.mark.parametrize("lost", ["fan_outs", "calls", "rebuilds"])
+def test_lost_messages_are_sent_again(harbour: Harbour, redis: Redis, lost: str) -> None:
+    apps = names(3)
+    for app in apps:
+        harbour.run_app(app)
+    harbour.check()
+    harbour.settle()
+    new = harbour.tags.put("second")
+    harbour.check()
+    if lost == "calls":
+        harbour.fan_out.run(*harbour.queue.fan_outs.pop())
+    if lost == "rebuilds":
+        harbour.deliver()
+    assert getattr(harbour.queue, lost)
+    getattr(harbour.queue, lost).clear()
+    # time passes
+    for key in (harbour.keys.updates(), harbour.keys.handed_out(IMAGE), harbour.keys.due()):
+        for member in redis.zrange(key, 0, -1):
+            redis.zadd(key, {member: 0})
+    harbour.queue.rebuilds += [due.ref for due in harbour.store.take_due(10) if due.automatic]
+    harbour.settle()
+    assert {harbour.active(app).base_digest for app in apps} == {new}
+    assert all(len(harbour.versions(app)) == 2 for app in apps)
+
+
+def test_a_message_that_comes_twice_makes_one_version(harbour: Harbour) -> None:
+    harbour.run_app(APP)
+    harbour.check()
+    harbour.settle()
+    harbour.tags.put("second")
+    harbour.check()
+    fan_out = harbour.queue.fan_outs[0]
+    harbour.fan_out.run(*fan_out)
+    call = harbour.queue.calls[0]
+    for _ in range(2):
+        harbour.fan_out.run(*fan_out)
+        harbour.make(*call)
+    harbour.settle()
+    harbour.make(*call)
+    assert len(harbour.versions(APP)) == 2
+
+
+def test_no_secret_is_in_what_messages_carry(harbour: Harbour) -> None:
+    harbour.run_app(APP)
+    harbour.check()
+    harbour.settle()
+    harbour.tags.put("second")
+    harbour.check()
+    harbour.fan_out.run(*harbour.queue.fan_outs.pop())
+    (call,) = harbour.queue.calls
+    assert call[2][:2] == (APP, 1)
+    assert not any(secret in repr(call) for secret in (BUNDLE_URL, SETTINGS, ENV_VALUE))
+    harbour.settle()
+    assert harbour.redis.hmget(harbour.keys.version(APP, 2), "bundle_url", "settings") == [
+        BUNDLE_URL,
+        SETTINGS,
+    ]
