@@ -233,7 +233,15 @@ class Pipeline:
         )
         queue = TaskQueue(settings.broker_url.get_secret_value(), timeout_s=REQUEST_S)
         probe = self._isolation_probe(registry)
-        return Doctor(settings, os.environ, store=store, queue=queue, registry=registry, probe=probe)
+        return Doctor(
+            settings,
+            os.environ,
+            store=store,
+            queue=queue,
+            registry=registry,
+            base_images=self._base_images_of(redis),
+            probe=probe,
+        )
 
     def _isolation_probe(self, registry: Registry) -> IsolationProbe:
         return IsolationProbe(
@@ -246,9 +254,12 @@ class Pipeline:
 
     @cached_property
     def _base_image_store(self) -> BaseImageStore:
+        return self._base_images_of(self._store_redis)
+
+    def _base_images_of(self, redis: Redis) -> BaseImageStore:
         settings = self.settings
         return BaseImageStore(
-            self._store_redis,
+            redis,
             self.keys,
             # a HEAD and a GET, each as long as it may take, behind others that are as slow
             lease_s=6 * settings.registry_timeout_s,

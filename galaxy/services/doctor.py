@@ -16,13 +16,14 @@ from galaxy.adapters.fingerprint import code_fingerprint
 from galaxy.adapters.queue import BARE_CLIENTS, BASE_IMAGES, BUILDS, BULK_BUILDS, CONTROL, ROLLOUTS
 from galaxy.adapters.redis_probe import look_at_redis
 from galaxy.domain.errors import GalaxyError, InfrastructureError
-from galaxy.domain.health import choices, engine, fleet, isolation, redis
+from galaxy.domain.health import choices, engine, fleet, isolation, redis, updates
 from galaxy.domain.health.finding import fine, problem, unreachable, warning
 from galaxy.domain.image_reference import ImageReference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from galaxy.adapters.base_image_store import BaseImageStore
     from galaxy.adapters.queue import TaskQueue
     from galaxy.adapters.registry import Registry
     from galaxy.adapters.store import RedisStore
@@ -80,6 +81,7 @@ class Doctor:
         store: RedisStore,
         queue: TaskQueue,
         registry: Registry,
+        base_images: BaseImageStore,
         probe: IsolationProbe,
     ) -> None:
         self._settings = settings
@@ -87,6 +89,7 @@ class Doctor:
         self._store = store
         self._queue = queue
         self._registry = registry
+        self._watched = base_images
         self._probe = probe
 
     def examine(self) -> Iterator[Finding]:
@@ -99,6 +102,7 @@ class Doctor:
             Check(engine.SUBJECT, partial(self._engine, looked)),
             Check(isolation.SUBJECT, partial(self._isolation, looked)),
             Check(_BASE_IMAGES, self._base_images),
+            Check(updates.SUBJECT, self._updates),
             Check(fleet.WORKERS, self._fleet),
         )
         yield from run_checks(checks, within_s=_CHECK_S)
@@ -162,6 +166,9 @@ class Doctor:
                 f"All {limit.limit} pulls that the registry allows are used up.",
                 "Wait, or set GALAXY_DOCKER_HUB_MIRROR to a mirror of your own.",
             )
+
+    def _updates(self) -> Iterator[Finding]:
+        return updates.judge_updates(self._watched.base_images())
 
     def _fleet(self) -> Iterator[Finding]:
         asked = _ahead(lambda: self._queue.workers(wait_s=_WORKERS_ANSWER_S))
