@@ -79,7 +79,7 @@ def pipeline(checkout: Checkout, choices: Choices) -> list[Process]:
     control = (
         "worker",
         "-Q",
-        "control,celery,base-images,rollouts",
+        "control,celery,rollouts,base-images",
         "-c",
         "2",
         "-n",

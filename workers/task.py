@@ -89,9 +89,9 @@ def ids_in(kwargs: object) -> dict[str, str | int]:
             return {"app": app, "version": version}
         case {"image": str(image), "update": int(update), **others} if not others:
             return {"image": image, "update": update}
-        case {"image": str(image), "update": int(update), "apps": [[str(app), *_]]}:
+        case {"image": str(image), "update": int(update), "apps": [[str(app), *_]], **others} if not others:
             return {"app": app, "image": image, "update": update}
-        case {"image": str(image), "update": int(update), "apps": [*apps]}:
+        case {"image": str(image), "update": int(update), "apps": [*apps], **others} if not others:
             return {"apps": len(apps), "image": image, "update": update}
     return {}
 

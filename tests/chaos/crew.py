@@ -22,7 +22,7 @@ BEAT: Final = "beat"
 
 _ARGUMENTS: Final = {
     BUILD: ("worker", "-Q", "builds,builds.bulk", "-c", "2", "-l", "info"),
-    CONTROL: ("worker", "-Q", "control,base-images,rollouts", "-c", "2", "-l", "info"),
+    CONTROL: ("worker", "-Q", "control,rollouts,base-images", "-c", "2", "-l", "info"),
     BEAT: ("beat", "-l", "info"),
 }
 SLOTS: Final = 2

@@ -198,6 +198,7 @@ class Fleet:
             "GALAXY_REQUEUE_AFTER_S": "2",
             **options,
         }
+        self.celery_app = "workers"
         self._store_redis = Redis.from_url(self.redis.url(self.store_db), decode_responses=True)
         self.store = RedisStore(self._store_redis, Keys("galaxy"), lease_s=2, requeue_after_s=2)
         self._processes: list[Process] = []
@@ -206,7 +207,7 @@ class Fleet:
 
     def celery(self, name: str, *arguments: str, env: Mapping[str, str] | None = None) -> Process:
         """Starts `celery -A workers ...`; the name is the output file's."""
-        command = [sys.executable, "-m", "celery", "-A", "workers", *arguments]
+        command = [sys.executable, "-m", "celery", "-A", self.celery_app, *arguments]
         process = Process(command, {**self.env, **(env or {})}, self.folder / f"{name}.log")
         self._processes.append(process)
         return process
@@ -223,7 +224,7 @@ class Fleet:
         """Starts a build worker, a control worker and beat, and returns the first when all are ready."""
         build, control = (
             self.build_worker(slots=slots),
-            self.worker("control", "control,base-images,rollouts", 2),
+            self.worker("control", "control,rollouts,base-images", 2),
         )
         if beat:
             self.celery("beat", "beat", "-l", "info").wait_for("beat: Starting")
