@@ -204,7 +204,15 @@ class BuildStage:
 
     def _hand_back(self, attempt: Attempt, log: LogWriter) -> None:
         log.end_output()
-        if self._store.hand_back(attempt) is None:
+        try:
+            lost_to = self._store.hand_back(attempt)
+        except StoreError as error:  # the worker ends nevertheless, and its lease runs out
+            logger.warning(
+                "attempt.not_handed_back", app=attempt.app, version=attempt.version, error=str(error)
+            )
+            log.abandon()
+            return
+        if lost_to is None:
             with suppress(QueueError):  # the reconciler makes up for it
                 self._queue.build(attempt.ref, retries=attempt.number - 1, automatic=attempt.automatic)
             self._announcer.tell(attempt.app)

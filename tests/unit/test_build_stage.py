@@ -598,6 +598,23 @@ def test_a_script_that_fails_as_it_is_cancelled_is_no_failure(workshop: Workshop
     assert workshop.version(ref).failure == "No more."
 
 
+def test_a_worker_that_has_to_stop_while_the_store_is_away_stops_nevertheless(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(_: Attempt) -> None:
+        raise StoreError("Redis can't be reached.")
+
+    def program(_: Running) -> int:
+        monkeypatch.setattr(workshop.store, "hand_back", away)
+        raise SystemExit
+
+    workshop.base_image(program)
+    ref = workshop.deploy()
+    with pytest.raises(SystemExit):
+        workshop.run(ref)
+    assert workshop.version(ref).state is S.BUILDING, "until its lease runs out"
+
+
 def test_a_worker_that_has_to_stop_hands_its_attempt_back(workshop: Workshop) -> None:
     def program(_: Running) -> int:
         raise SystemExit
