@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from galaxy.domain.updates import AppLevel
 
 #: How many ends of builds and versions one script settles: well below a millisecond.
-_SETTLED_AT_ONCE: Final = 50
+_SETTLED_AT_ONCE: Final = 25
 
 
 class HandOut(NamedTuple):
