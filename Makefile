@@ -29,7 +29,7 @@ check: ## lint, types, import rules
 	$(STACK) check
 
 bench: ## measure against bare baselines; pass options with ARGS=
-	$(STACK) run python bench $(ARGS)
+	$(STACK) bench $(ARGS)
 
 chaos: ## break things at random and check what must hold; CHAOS_BUILDS=, CHAOS_SEED=, CHAOS_FAULTS= choose
 	$(STACK) run python -m tests.chaos

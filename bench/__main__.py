@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import signal
 import sys
 from typing import TYPE_CHECKING, Final, Protocol
@@ -16,6 +17,7 @@ from bench import (
     cli_help,
     log_ingest,
     log_tail,
+    poll,
     reconcile_growth,
     worker_memory,
 )
@@ -42,6 +44,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "cli_help": cli_help.run,
     "log_ingest": log_ingest.run,
     "log_tail": log_tail.run,
+    "poll": poll.run,
     "reconcile_growth": reconcile_growth.run,
     "worker_memory": worker_memory.run,
 }
@@ -53,7 +56,11 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line, with each measurement.")
 def main(names: tuple[str, ...], *, quick: bool, as_json: bool) -> None:
     """Run the benchmarks NAMES, or all. A missed goal is said and is no error; one that can't run is."""
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    structlog.configure(
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # what goes well is told thousands of times
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+    )
     failed = False
     for name in names or BENCHMARKS:
         print(f"{name}:", file=sys.stderr)

@@ -6,7 +6,7 @@ import math
 import sys
 from dataclasses import asdict, dataclass
 from statistics import median
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -97,12 +97,14 @@ class Throughput:
     Attributes:
         goal: The median of the ratios of both rates is to be at least this.
         pairs: Each way did `count` things at a time.
+        per_s: In which the line counts them: a minute or a second.
     """
 
     name: str
     goal: float
     count: int
     pairs: tuple[Pair, ...]
+    per_s: Literal[60, 1] = 60
 
     @property
     def ratio(self) -> float:
@@ -117,10 +119,11 @@ class Throughput:
     def line(self) -> str:
         """All of it in one line."""
         ratios = [1 / pair.ratio for pair in self.pairs]
-        ours = median(60 * self.count / pair.ours_s for pair in self.pairs)
-        floor = median(60 * self.count / pair.floor_s for pair in self.pairs)
+        each = "minute" if self.per_s > 1 else "second"
+        ours = median(self.per_s * self.count / pair.ours_s for pair in self.pairs)
+        floor = median(self.per_s * self.count / pair.floor_s for pair in self.pairs)
         return (
-            f"{self.name}: ours {ours:.1f} a minute, floor {floor:.1f}, ratio {self.ratio:.3f}"
+            f"{self.name}: ours {ours:.1f} a {each}, floor {floor:.1f}, ratio {self.ratio:.3f}"
             f" (min {min(ratios):.3f}, max {max(ratios):.3f}, {len(ratios)} pairs),"
             f" goal at least {self.goal:g}: {_verdict(reached=self.reached)}"
         )

@@ -5,24 +5,18 @@ On a Redis of its own, so that nobody else's commands count.
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import tempfile
 import time
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from pydantic import SecretStr
 from redis import Redis
-from redis.exceptions import RedisError
 
 from bench.measure import CannotRun, Quantity, Result, in_pairs
+from bench.own_redis import own_redis, settings_on
 from galaxy.bootstrap import Pipeline
 from galaxy.domain.models import Attempt, BuiltImage, NewVersion, VersionRef
-from galaxy.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +34,6 @@ QUICK_PAIRS: Final = 10
 _WAITING: Final = 10
 _VERSIONS_PER_APP: Final = 10
 _TEMPLATE: Final = "template.reconcile-growth.bench"
-_START_TIMEOUT_S: Final = 10
 _PAGE: Final = 2_000
 
 
@@ -50,7 +43,7 @@ def run(*, quick: bool) -> Iterator[Finding]:
     Raises:
         CannotRun: redis-server is missing or does not start.
     """
-    with _redis_server() as url, Redis.from_url(url) as redis:
+    with own_redis() as url, Redis.from_url(url) as redis:
         floor = _Store(url, redis, FEW)
         floor.fill()
         for versions in MANY:
@@ -84,16 +77,7 @@ class _Store:
 
     @property
     def pipeline(self) -> Pipeline:
-        address = SecretStr(self.url)
-        broker = SecretStr(self.url.replace("unix://", "redis+socket://"))
-        changes = {
-            "broker_url": broker,
-            "store_url": address,
-            "logs_url": address,
-            "key_prefix": self.prefix,
-            "requeue_after_s": 0.0,
-        }
-        return Pipeline(Settings().model_copy(update=changes))
+        return Pipeline(settings_on(self.url, self.prefix, requeue_after_s=0.0))
 
     def fill(self) -> None:
         """Finishes one app's versions as the pipeline does, copies them, and deploys what waits."""
@@ -163,31 +147,3 @@ def _finish(here: Pipeline, ref: VersionRef) -> None:
     image = BuiltImage(image=f"registry.invalid/{ref.app}:1", image_digest=digest, base_digest=digest)
     here.store.finish(attempt, image, [])
     here.rollout.run(ref)
-
-
-@contextmanager
-def _redis_server() -> Iterator[str]:
-    program = shutil.which("redis-server")
-    if not program:
-        raise CannotRun("There is no redis-server.")
-    with tempfile.TemporaryDirectory(prefix="galaxy-bench-") as folder, ExitStack() as stack:
-        socket = Path(folder) / "redis.sock"
-        options = ["--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", folder]
-        process = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL)
-        stack.callback(process.wait)
-        stack.callback(process.terminate)
-        url = f"unix://{socket}"
-        with Redis.from_url(url) as redis:
-            began = time.monotonic()
-            while not _answers(redis):
-                if process.poll() is not None or time.monotonic() - began > _START_TIMEOUT_S:
-                    raise CannotRun("redis-server did not start.")
-                time.sleep(0.01)
-        yield url
-
-
-def _answers(redis: Redis) -> bool:
-    try:
-        return bool(redis.ping())
-    except RedisError:
-        return False

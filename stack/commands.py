@@ -28,6 +28,8 @@ TEST_TOOLS = {
     "mmdebstrap": "mmdebstrap",
     "sysctl": "procps",
 }
+#: A load generator, to measure against.
+BENCH_TOOLS = {"ab": "apache2-utils"}
 
 
 def main(arguments: list[str]) -> int:
@@ -80,8 +82,13 @@ def _demo(checkout: Checkout, _: list[str]) -> int:
 
 
 def _test(checkout: Checkout, arguments: list[str]) -> int:
-    _have_test_tools()
+    _have(TEST_TOOLS, needed_for="some of the tests")
     return _run(checkout, ["python", "-m", "pytest", *arguments])
+
+
+def _bench(checkout: Checkout, arguments: list[str]) -> int:
+    _have(BENCH_TOOLS, needed_for="some of the benchmarks")
+    return _run(checkout, ["python", "-m", "bench", *arguments])
 
 
 def _run(checkout: Checkout, arguments: list[str]) -> int:
@@ -112,15 +119,15 @@ def _venv(checkout: Checkout, _: list[str]) -> int:
     return 0
 
 
-def _have_test_tools() -> None:
-    """What only tests need, where it can be had."""
-    missing = [package for program, package in TEST_TOOLS.items() if not packages.find(program)]
+def _have(tools: Mapping[str, str], *, needed_for: str) -> None:
+    """Programs that a command can do without, where they can be had; by name, with their packages."""
+    missing = [package for program, package in tools.items() if not packages.find(program)]
     if not missing:
         return
     try:
-        packages.install(missing, "some of the tests")
+        packages.install(missing, needed_for)
     except StackError as error:
-        say(f"Going on without {', '.join(missing)}: some tests will be skipped. {error}")
+        say(f"Going on without {', '.join(missing)}: {needed_for} will not run. {error}")
 
 
 COMMANDS: Final[Mapping[str, Callable[[Checkout, list[str]], int]]] = MappingProxyType(
@@ -130,6 +137,7 @@ COMMANDS: Final[Mapping[str, Callable[[Checkout, list[str]], int]]] = MappingPro
         "env": _env,
         "demo": _demo,
         "test": _test,
+        "bench": _bench,
         "run": _run,
         "check": _check,
         "venv": _venv,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import pytest
 import structlog
@@ -9,6 +10,7 @@ from click.testing import CliRunner
 from bench import __main__ as program
 from bench.log_ingest import LINE_BYTES, assert_all, line
 from bench.measure import CannotRun, Latencies, Pair, Quantity, Result, Throughput, in_pairs, percentile
+from bench.poll import requests_found
 from bench.worker_memory import kib_in
 
 
@@ -89,6 +91,14 @@ def test_a_throughput_is_the_floors_time_over_ours() -> None:
         " goal at least 0.9: MISS"
     )
     assert Throughput("example", 0.8, count=10, pairs=slow.pairs).reached
+    assert "ours 2.0 a second, floor 4.0," in Throughput("example", 0.9, 4, (Pair(2.0, 1.0),), per_s=1).line()
+
+
+def test_requests_of_a_poll_that_are_too_many_too_few_or_others_are_counted() -> None:
+    head = "HEAD /v2/bench/poll/manifests/tag-{}".format
+    assert requests_found(Counter([head(0), head(1)]), tags=2).value == 0
+    assert requests_found(Counter([head(0), head(0), head(1)]), tags=2).value == 1
+    assert requests_found(Counter([head(0), "GET /v2/bench/poll/manifests/tag-0"]), tags=2).value == 2
 
 
 @pytest.mark.parametrize(
