@@ -31,6 +31,9 @@ _READY: Final = {BUILD: " ready.", CONTROL: " ready.", BEAT: "beat: Starting"}
 #: A worker that was told to stop has this long: as long as service managers wait.
 GRACE_S: Final = 20.0
 
+#: Python's fault handler writes all stacks within this time.
+_DUMP_S: Final = 0.5
+
 
 @dataclass
 class Member:
@@ -87,7 +90,7 @@ class Crew:
         named = ("-n", f"{name}@chaos") if role != BEAT else ()
         command = [sys.executable, "-m", "celery", "-A", "workers", *_ARGUMENTS[role], *named]
         # as in production: a worker that is told to end gives its builds back
-        env = {**self._env, "REMAP_SIGTERM": "SIGQUIT"}
+        env = {**self._env, "REMAP_SIGTERM": "SIGQUIT", "PYTHONFAULTHANDLER": "1"}
         member = Member(name, role, Process(command, env, self._folder / f"{name}.log"))
         self.members.append(member)
         return member
@@ -135,7 +138,11 @@ class Crew:
                 if not told_to_end:
                     self.add(member.role)
             elif time.monotonic() > member.ends_by:
-                self.accidents.append(f"{member.name} did not end within {GRACE_S:g} s of SIGTERM")
+                self.accidents.append(
+                    f"{member.name} did not end within {GRACE_S:g} s of SIGTERM; its output ends with its stacks"
+                )
+                member.process.send(signal.SIGABRT)
+                time.sleep(_DUMP_S)
                 self.kill(member, children_too=True)
 
     def orphans(self) -> Iterator[str]:
