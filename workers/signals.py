@@ -18,7 +18,7 @@ from celery.signals import (
 )
 
 from galaxy.adapters.queue import BARE_CLIENTS, CONTROL
-from workers import about, reaping
+from workers import about, reaping, stopping
 from workers.task import ids_in
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def connect() -> None:
     task_postrun.connect(_unbind_ids)
     worker_ready.connect(about.remember)
     worker_ready.connect(reaping.start)
+    worker_ready.connect(stopping.connect)
     worker_shutting_down.connect(reaping.stop)
 
 
