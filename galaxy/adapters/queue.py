@@ -44,8 +44,8 @@ TRANSPORT_OPTIONS: Final = {
     "health_check_interval": 10,
 }
 
-#: So many messages carry the apps of a page, if these are more: enough for all slots of a few workers.
-_MESSAGES: Final = 8
+#: So many messages carry the apps of a page, if these are more.
+_MESSAGES: Final = 2
 
 #: A key in the broker's database, beside kombu's own: since when (s) the database has not been emptied.
 _SINCE: Final = "galaxy.since"

@@ -13,7 +13,7 @@ from tests.support.stores import BUNDLE_URL, ENV_VALUE, SETTINGS, new_version
 from tests.support.updates import IMAGE, Harbour, digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from redis import Redis
 
@@ -37,21 +37,30 @@ def harbour(redis: Redis, key_prefix: str) -> Iterator[Harbour]:
     harbour.close()
 
 
+def look(harbour: Harbour, failing: Iterable[str] = ()) -> None:
+    """The base image is checked, and everything that follows is done."""
+    harbour.check()
+    harbour.settle(failing=frozenset(failing))
+
+
+def at_rest(harbour: Harbour, *apps: str) -> None:
+    """People's versions of the apps are active, and nothing is left to do."""
+    for app in apps:
+        harbour.run_app(app)
+    look(harbour)
+
+
 def names(count: int) -> list[str]:
     return [f"app{number:03}.example.com" for number in range(count)]
 
 
 def test_every_dependent_app_is_rebuilt_on_the_new_digest_and_active(harbour: Harbour) -> None:
     apps = names(7)
-    for app in apps:
-        harbour.run_app(app)
-    harbour.check()
-    harbour.settle()
+    at_rest(harbour, *apps)
     assert [harbour.automatic(app) for app in apps] == [[]] * 7
 
     new = harbour.tags.put("second")
-    harbour.check()
-    harbour.settle()
+    look(harbour)
     for app in apps:
         before, after = harbour.versions(app)
         assert (before.state, after.state) == (S.RETIRED, S.ACTIVE)
@@ -67,13 +76,10 @@ def test_every_dependent_app_is_rebuilt_on_the_new_digest_and_active(harbour: Ha
 def test_an_app_deployed_while_its_base_image_changes_gets_one_build_on_the_new_digest(
     harbour: Harbour,
 ) -> None:
-    harbour.run_app(APP)
-    harbour.check()
-    harbour.settle()
+    at_rest(harbour, APP)
     resolved_before = harbour.pull(harbour.deploy(APP))
     new = harbour.tags.put("second")
-    harbour.check()
-    harbour.settle()
+    look(harbour)
     assert harbour.automatic(APP) == []  # a person's build is never replaced by an automatic one
     harbour.finish(resolved_before)
     harbour.settle()
@@ -86,8 +92,7 @@ def test_a_version_that_has_not_looked_the_tag_up_is_left_to_do_so(harbour: Harb
     harbour.check()
     queued = harbour.deploy(APP)
     new = harbour.tags.put("second")
-    harbour.check()
-    harbour.settle()
+    look(harbour)
     harbour.finish(harbour.pull(queued))
     harbour.settle()
     assert harbour.automatic(APP) == []
@@ -99,8 +104,7 @@ def test_a_persons_deploy_takes_the_place_of_a_waiting_rebuild(redis: Redis, key
     harbour.tags.put("first")
     for app in (APP, "b.example.com"):
         harbour.run_app(app)
-    harbour.check()
-    harbour.settle()
+    look(harbour)
     new = harbour.tags.put("second")
     harbour.check()
     harbour.deliver()
@@ -123,12 +127,9 @@ def test_a_persons_deploy_takes_the_place_of_a_waiting_rebuild(redis: Redis, key
 def test_a_digest_whose_build_failed_is_tried_again_only_when_the_digest_or_the_app_changes(
     harbour: Harbour,
 ) -> None:
-    harbour.run_app(APP)
-    harbour.check()
-    harbour.settle()
+    at_rest(harbour, APP)
     failed = harbour.tags.put("broken")
-    harbour.check()
-    harbour.settle(failing=frozenset({APP}))
+    look(harbour, failing=[APP])
     for _ in range(3):
         harbour.check()
         harbour.settle()
@@ -141,17 +142,14 @@ def test_a_digest_whose_build_failed_is_tried_again_only_when_the_digest_or_the_
     assert len(harbour.versions(APP)) == 3
 
     mended = harbour.tags.put("mended")
-    harbour.check()
-    harbour.settle()
+    look(harbour)
     last = harbour.versions(APP)[-1]
     assert (last.state, last.base_digest, last.rebuild_of) == (S.ACTIVE, mended, 1)
     assert failed not in {version.base_digest for version in harbour.automatic(APP) if not version.failed}
 
 
 def test_a_tag_that_moves_away_and_back_before_anything_was_built_causes_nothing(harbour: Harbour) -> None:
-    harbour.run_app(APP)
-    harbour.check()
-    harbour.settle()
+    at_rest(harbour, APP)
     for name in ("second", "first"):
         harbour.tags.put(name)
         harbour.check()
@@ -163,17 +161,13 @@ def test_rebuilds_for_a_digest_that_was_taken_back_are_dropped(redis: Redis, key
     harbour = Harbour(redis, key_prefix, bulk_builds_in_flight=1)
     first = harbour.tags.put("first")
     apps = names(4)
-    for app in apps:
-        harbour.run_app(app)
-    harbour.check()
-    harbour.settle()
+    at_rest(harbour, *apps)
     harbour.tags.put("bad")
     harbour.check()
     harbour.deliver()
     assert len(harbour.queue.rebuilds) == 1
     harbour.tags.put("first")
-    harbour.check()
-    harbour.settle()
+    look(harbour)
     assert {harbour.active(app).base_digest for app in apps} == {first}
     built = [version for app in apps for version in harbour.automatic(app) if version.image]
     assert len(built) <= 2  # the one that was being built, and its way back
@@ -183,9 +177,7 @@ def test_rebuilds_for_a_digest_that_was_taken_back_are_dropped(redis: Redis, key
 def test_a_tag_that_comes_back_to_a_digest_after_another_was_active_brings_the_app_along(
     harbour: Harbour,
 ) -> None:
-    harbour.run_app(APP)
-    harbour.check()
-    harbour.settle()
+    at_rest(harbour, APP)
     for name in ("good", "bad", "good"):
         now = harbour.tags.put(name)
         harbour.check()
@@ -196,11 +188,9 @@ def test_a_tag_that_comes_back_to_a_digest_after_another_was_active_brings_the_a
 
 def test_a_persons_restore_is_not_undone(harbour: Harbour, redis: Redis) -> None:
     first = harbour.run_app(APP)
-    harbour.check()
-    harbour.settle()
+    look(harbour)
     harbour.tags.put("second")
-    harbour.check()
-    harbour.settle()
+    look(harbour)
     # as a restore does
     redis.hset(harbour.keys.version(APP, 2), "state", S.RETIRED)
     redis.hset(harbour.keys.version(*first), "state", S.ACTIVE)
@@ -214,13 +204,10 @@ def test_a_persons_restore_is_not_undone(harbour: Harbour, redis: Redis) -> None
 def test_an_app_without_updates_is_left_alone_until_they_are_on_again(
     harbour: Harbour, updates: Updates
 ) -> None:
-    harbour.run_app(APP)
-    harbour.check()
-    harbour.settle()
+    at_rest(harbour, APP)
     harbour.base_images.set_updates(APP, updates)
     new = harbour.tags.put("second")
-    harbour.check()
-    harbour.settle()
+    look(harbour)
     assert harbour.automatic(APP) == []
     harbour.base_images.set_updates(APP, Updates.ON)
     harbour.settle()
@@ -237,18 +224,14 @@ def test_deploys_of_a_pinned_app_are_built_on_what_it_is_pinned_to(harbour: Harb
 
 def test_a_change_of_another_platform_is_none(harbour: Harbour) -> None:
     harbour.tags.put_index("index 1", ours="image")
-    harbour.run_app(APP)
-    harbour.check()
-    harbour.settle()
+    at_rest(harbour, APP)
     new = harbour.tags.put_index("index 2", ours="image")
-    harbour.check()
-    harbour.settle()
+    look(harbour)
     assert harbour.automatic(APP) == []
     (image,) = harbour.base_images.list()
     assert (image.digest, image.platform_digest) == (new, digest("image"))
     harbour.tags.put_index("index 3", ours="other image")
-    harbour.check()
-    harbour.settle()
+    look(harbour)
     assert len(harbour.automatic(APP)) == 1
 
 
@@ -258,8 +241,7 @@ def test_with_compare_tag_any_change_counts(redis: Redis, key_prefix: str) -> No
     harbour.run_app(APP)
     harbour.check()
     harbour.tags.put_index("index 2", ours="image")
-    harbour.check()
-    harbour.settle()
+    look(harbour)
     assert len(harbour.automatic(APP)) == 1
     assert {method for method, _ in harbour.tags.asked} == {"HEAD"}
     harbour.close()
@@ -270,8 +252,7 @@ def test_what_an_index_held_is_found_out_afterwards(harbour: Harbour) -> None:
     harbour.tags.put_index("index 1", ours="image")
     harbour.run_app(APP)
     harbour.tags.put_index("index 2", ours="image")
-    harbour.check()
-    harbour.settle()
+    look(harbour)
     assert harbour.automatic(APP) == []
     asked = [reference for method, reference in harbour.tags.asked if method == "GET"]
     assert sorted(asked) == sorted(f"meteor/galaxy-app@{digest(name)}" for name in ("index 1", "index 2"))
@@ -281,13 +262,9 @@ def test_waves_stop_when_builds_fail_and_go_on_at_a_persons_word(redis: Redis, k
     harbour = Harbour(redis, key_prefix, update_waves="1,50%,100%")
     harbour.tags.put("first")
     apps = names(10)
-    for app in apps:
-        harbour.run_app(app)
-    harbour.check()
-    harbour.settle()
+    at_rest(harbour, *apps)
     harbour.tags.put("second")
-    harbour.check()
-    harbour.settle(failing=frozenset(apps))
+    look(harbour, failing=apps)
     update = harbour.base_images.update(IMAGE)
     assert update
     assert (update.state, update.wave, update.created, update.failed) == (UpdateState.PAUSED, 1, 1, 1)
@@ -307,10 +284,7 @@ def test_a_wave_waits_for_the_one_before(redis: Redis, key_prefix: str) -> None:
     harbour = Harbour(redis, key_prefix, update_waves="1,50%,100%")
     harbour.tags.put("first")
     apps = names(10)
-    for app in apps:
-        harbour.run_app(app)
-    harbour.check()
-    harbour.settle()
+    at_rest(harbour, *apps)
     harbour.tags.put("second")
     harbour.check()
     sizes = []
@@ -331,11 +305,9 @@ def test_apps_that_failed_before_do_not_count_against_a_wave(redis: Redis, key_p
     for app in apps:
         harbour.run_app(app)
         harbour.fail(harbour.deploy(app))
-    harbour.check()
-    harbour.settle()
+    look(harbour)
     harbour.tags.put("second")
-    harbour.check()
-    harbour.settle(failing=frozenset(apps))
+    look(harbour, failing=apps)
     update = harbour.base_images.update(IMAGE)
     assert update
     assert (update.state, update.failed) == (UpdateState.DONE, 3)
@@ -348,10 +320,7 @@ def test_few_rebuilds_are_in_the_queue_at_a_time_and_the_reconciler_looks_at_no_
     harbour = Harbour(redis, key_prefix, bulk_builds_in_flight=3)
     harbour.tags.put("first")
     apps = names(250)
-    for app in apps:
-        harbour.run_app(app)
-    harbour.check()
-    harbour.settle()
+    at_rest(harbour, *apps)
     harbour.tags.put("second")
     harbour.check()
     harbour.rebuilds.go_on()
@@ -419,11 +388,9 @@ def test_apps_from_before_the_index_are_found(harbour: Harbour, redis: Redis) ->
         redis.hdel(harbour.keys.version(app, 1), "base_reference")
     redis.delete(harbour.keys.base_images(), harbour.keys.dependents(IMAGE))
     harbour.settle()
-    harbour.check()
-    harbour.settle()
+    look(harbour)
     harbour.tags.put("second")
-    harbour.check()
-    harbour.settle()
+    look(harbour)
     assert all(len(harbour.automatic(app)) == 1 for app in apps)
 
 
@@ -434,10 +401,7 @@ def _on(image: str) -> NewVersion:
 @pytest.mark.parametrize("lost", ["fan_outs", "calls", "rebuilds"])
 def test_lost_messages_are_sent_again(harbour: Harbour, redis: Redis, lost: str) -> None:
     apps = names(3)
-    for app in apps:
-        harbour.run_app(app)
-    harbour.check()
-    harbour.settle()
+    at_rest(harbour, *apps)
     new = harbour.tags.put("second")
     harbour.check()
     if lost == "calls":
@@ -457,9 +421,7 @@ def test_lost_messages_are_sent_again(harbour: Harbour, redis: Redis, lost: str)
 
 
 def test_a_message_that_comes_twice_makes_one_version(harbour: Harbour) -> None:
-    harbour.run_app(APP)
-    harbour.check()
-    harbour.settle()
+    at_rest(harbour, APP)
     harbour.tags.put("second")
     harbour.check()
     fan_out = harbour.queue.fan_outs[0]
@@ -474,9 +436,7 @@ def test_a_message_that_comes_twice_makes_one_version(harbour: Harbour) -> None:
 
 
 def test_no_secret_is_in_what_messages_carry(harbour: Harbour) -> None:
-    harbour.run_app(APP)
-    harbour.check()
-    harbour.settle()
+    at_rest(harbour, APP)
     harbour.tags.put("second")
     harbour.check()
     harbour.fan_out.run(*harbour.queue.fan_outs.pop())
