@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 import pytest
-from docker.errors import NotFound
 
 from galaxy.domain.states import Step, VersionState
-from tests.support.fleet import Fleet, eventually
-from tests.support.gate import Gate
+from tests.support.fleet import eventually
+from tests.support.gated_fleet import gated_fleet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,7 +21,8 @@ if TYPE_CHECKING:
 
     from galaxy.domain.models import VersionRef
     from tests.support.bundles import Bundle
-    from tests.support.fleet import Around
+    from tests.support.fleet import Around, Fleet
+    from tests.support.gate import Gate
 
 LEASE_S: Final = 2.0
 RECONCILE_S: Final = 0.5
@@ -34,9 +33,8 @@ RECOVERED_S: Final = 20.0
 class Hospital:
     """A fleet whose build worker dies again and again, with doors at which its builds can be stopped."""
 
-    def __init__(self, fleet: Fleet, mirror: Gate, registry: Gate) -> None:
-        self.fleet = fleet
-        self.gates = {"mirror": mirror, "registry": registry}
+    def __init__(self, fleet: Fleet, gates: dict[str, Gate]) -> None:
+        self.fleet, self.gates = fleet, gates
         self.worker = fleet.start(slots=1)
 
     def deploy(self, bundle: Bundle) -> VersionRef:
@@ -57,27 +55,14 @@ class Hospital:
 def hospital(
     around_fleets: Around, docker_api: docker.APIClient, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Hospital]:
-    port = int(around_fleets.registry.partition(":")[2])
-    with Gate(port) as mirror, Gate(port) as registry:
-        fleet = Fleet(
-            around_fleets,
-            tmp_path_factory.mktemp("hospital"),
-            3,
-            GALAXY_LEASE_S=str(LEASE_S),
-            GALAXY_RECONCILE_PERIOD_S=str(RECONCILE_S),
-            GALAXY_REAP_PERIOD_S="1",
-            GALAXY_DOCKER_HUB_MIRROR=f"http://{mirror.address}",
-            GALAXY_REGISTRY=registry.address,
-        )
-        yield Hospital(fleet, mirror, registry)
-        mirror.open()
-        registry.open()
-        fleet.stop()
-    for image in docker_api.images():
-        for name in (*(image["RepoTags"] or ()), *(image["RepoDigests"] or ())):
-            if name.startswith((f"{mirror.address}/", f"{registry.address}/")):
-                with suppress(NotFound):  # gone with its last other name
-                    docker_api.remove_image(name, force=True)
+    options = {
+        "GALAXY_LEASE_S": str(LEASE_S),
+        "GALAXY_RECONCILE_PERIOD_S": str(RECONCILE_S),
+        "GALAXY_REAP_PERIOD_S": "1",
+    }
+    folder = tmp_path_factory.mktemp("hospital")
+    with gated_fleet(around_fleets, docker_api, folder, 3, **options) as (fleet, gates):
+        yield Hospital(fleet, gates)
 
 
 @pytest.mark.parametrize("kill", [Hospital.kill_worker, Hospital.kill_slot])

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import signal
 import time
-from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, Final, NamedTuple
 from uuid import uuid4
 
 import pytest
-from docker.errors import NotFound
 
 from galaxy.adapters.queue import TaskQueue
 from galaxy.domain.states import Step, VersionState
 from galaxy.domain.ticks import reaper_of
-from tests.support.fleet import Fleet, eventually
-from tests.support.gate import Gate
+from tests.support.fleet import eventually
+from tests.support.gated_fleet import gated_fleet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +23,8 @@ if TYPE_CHECKING:
 
     from galaxy.domain.models import VersionRef
     from tests.support.bundles import Bundle
-    from tests.support.fleet import Around, Process
+    from tests.support.fleet import Around, Fleet, Process
+    from tests.support.gate import Gate
 
 #: What a supervisor gives a worker before it kills it; docker-compose.yml gives more.
 GRACE_S: Final = 10.0
@@ -37,8 +36,8 @@ LEASE_S: Final = 60
 class Relay:
     """Build workers, one after the other, and neither beat nor reconciler: nothing but a hand-over helps."""
 
-    def __init__(self, fleet: Fleet, mirror: Gate, registry: Gate) -> None:
-        self.fleet, self.mirror, self.registry = fleet, mirror, registry
+    def __init__(self, fleet: Fleet, gates: dict[str, Gate]) -> None:
+        self.fleet, self.gates = fleet, gates
         self.queue = TaskQueue(fleet.broker_url)
         self._names = (f"build{number}" for number in count())
         self.worker = self._started()
@@ -73,26 +72,10 @@ class Relay:
 def relay(
     around_fleets: Around, docker_api: docker.APIClient, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Relay]:
-    port = int(around_fleets.registry.partition(":")[2])
-    with Gate(port) as mirror, Gate(port) as registry:
-        fleet = Fleet(
-            around_fleets,
-            tmp_path_factory.mktemp("relay"),
-            4,
-            GALAXY_LEASE_S=str(LEASE_S),
-            GALAXY_REAP_PERIOD_S="0.5",
-            GALAXY_DOCKER_HUB_MIRROR=f"http://{mirror.address}",
-            GALAXY_REGISTRY=registry.address,
-        )
-        yield Relay(fleet, mirror, registry)
-        mirror.open()
-        registry.open()
-        fleet.stop()
-    for image in docker_api.images():
-        for name in (*(image["RepoTags"] or ()), *(image["RepoDigests"] or ())):
-            if name.startswith((f"{mirror.address}/", f"{registry.address}/")):
-                with suppress(NotFound):  # gone with its last other name
-                    docker_api.remove_image(name, force=True)
+    options = {"GALAXY_LEASE_S": str(LEASE_S), "GALAXY_REAP_PERIOD_S": "0.5"}
+    folder = tmp_path_factory.mktemp("relay")
+    with gated_fleet(around_fleets, docker_api, folder, 4, **options) as (fleet, gates):
+        yield Relay(fleet, gates)
 
 
 class Hold(NamedTuple):
@@ -120,7 +103,7 @@ def test_a_stopped_worker_hands_its_builds_over(
     # an engine that is left alone with a commit ends it in its own time: the next one has to be later
     again = "sleep 4" if hold.step is Step.COMMIT else "true"
     bundles = [relay.fleet.bundles.add(hold.line, again) for _ in range(2)]
-    closed = {"mirror": relay.mirror, "registry": relay.registry}.get(hold.gate)
+    closed = relay.gates.get(hold.gate)
     if closed:
         closed.held.clear()
         closed.shut_at(hold.request)
