@@ -66,8 +66,13 @@ class Stack:
 
     def base_image(self, setup: str, dockerfile: str = "") -> str:
         """Publishes the sample base image with another setup.sh; returns the settings that name it."""
-        mirror = urlsplit(os.environ["GALAXY_DOCKER_HUB_MIRROR"]).netloc
         repository = f"tests/base-{self.run_id}-{len(self._images)}"
+        self.publish(repository, setup, dockerfile)
+        return self.settings(repository=repository)
+
+    def publish(self, repository: str, setup: str, dockerfile: str = "") -> str:
+        """Publishes it as `repository:1`, whatever that was before; returns its digest."""
+        mirror = urlsplit(os.environ["GALAXY_DOCKER_HUB_MIRROR"]).netloc
         context = io.BytesIO()
         lines = f"FROM {mirror}/meteor/galaxy-app:latest\nCOPY setup.sh /app/setup.sh\n{dockerfile}\n"
         with tarfile.open(fileobj=context, mode="w") as archive:
@@ -79,8 +84,9 @@ class Stack:
         tag = f"{mirror}/{repository}:1"
         self.engine.images.build(fileobj=context, custom_context=True, tag=tag, rm=True)
         self._images.append(tag)
-        assert "error" not in self.engine.images.push(f"{mirror}/{repository}", tag="1")
-        return self.settings(repository=repository)
+        events = [*self.engine.images.push(f"{mirror}/{repository}", tag="1", stream=True, decode=True)]
+        (digest,) = [event["aux"]["Digest"] for event in events if "Digest" in event.get("aux", {})]
+        return str(digest)
 
     def settings(self, *, repository: str | None = None, env: dict[str, str] | None = None) -> str:
         section: dict[str, object] = {"env": env or {}}
@@ -94,9 +100,10 @@ class Stack:
         return self.galaxy("show", self.app, str(number), "--json").json_lines()[0]
 
     def close(self) -> None:
-        prefix = f"{os.environ['GALAXY_REGISTRY']}/apps/{self.app}:"
-        own = [tag for image in self.engine.images.list() for tag in image.tags if tag.startswith(prefix)]
-        for tag in [*own, *self._images]:
+        apps = f"{os.environ['GALAXY_REGISTRY']}/apps/"
+        tags = [tag for image in self.engine.images.list() for tag in image.tags if tag.startswith(apps)]
+        own = [tag for tag in tags if tag.rpartition(":")[0].endswith(self.app)]
+        for tag in dict.fromkeys([*own, *self._images]):
             self.engine.images.remove(tag, force=True)
         self.engine.close()
 
