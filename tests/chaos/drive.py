@@ -30,6 +30,8 @@ _FAULT_EVERY_S: Final = 1.2
 _AT_ONCE: Final = 2
 #: A run has at most so many times the builds that were asked for, until each kind of fault has come.
 _MORE_BUILDS: Final = 3
+#: No slot becomes free for so long: the checks will say why.
+_STUCK_S: Final = 90.0
 _QUIET_WITHIN_S: Final = 60.0
 
 
@@ -47,6 +49,7 @@ class Drive:
         self._bag: list[Fault] = []
         self._healing: dict[str, Timer] = {}
         self._unfinished = 0
+        self._deployed_at = 0.0
         self.faults: list[FaultRecord] = []
 
     def run(self) -> float:
@@ -55,12 +58,13 @@ class Drive:
         Returns:
             How long peace took, in seconds: nothing is unfinished, waiting, or left on the engine any more.
         """
-        next_fault = time.monotonic()
+        next_fault = self._deployed_at = time.monotonic()
         while self._goes_on:
             self._watch()
             if self._has_room:
                 with suppress(GalaxyError):  # next time
                     self._world.traffic.deploy()
+                    self._deployed_at = time.monotonic()
             if time.monotonic() >= next_fault and self._inject():
                 next_fault = time.monotonic() + self._order.expovariate(1 / _FAULT_EVERY_S)
             time.sleep(_TICK_S)
@@ -73,7 +77,9 @@ class Drive:
 
     @property
     def _goes_on(self) -> bool:
-        """Until there were enough builds, and each kind of fault has come at least once."""
+        """Until there were enough builds, and each kind of fault has come at least once; or nothing moves any more."""
+        if time.monotonic() > self._deployed_at + _STUCK_S:
+            return False
         deploys, builds = self._world.traffic.deploys, self._choice.builds
         missing = {fault.name for fault in self._choice.faults} - {fault.name for fault in self.faults}
         return deploys < builds or (bool(missing) and deploys < _MORE_BUILDS * builds)
