@@ -49,14 +49,19 @@ def exports(values: Mapping[str, str]) -> str:
 
 
 def write_redis_client(checkout: Checkout, choices: Choices) -> None:
-    """A `redis-cli` that talks to the stack's Redis. The password is not on its command line."""
+    """A `redis-cli` that talks to the stack's Redis, unless it is told another server.
+
+    The password is not on its command line, and is told to no other server.
+    """
     program = find("redis-cli") or "redis-cli"
     if program == str(checkout.bin / "redis-cli"):
         return
     text = (
         "#!/bin/sh\n"
+        f"program={shlex.quote(program)}\n"
+        'for argument; do case $argument in -h | -p | -s | -u) exec "$program" "$@" ;; esac; done\n'
         f"export REDISCLI_AUTH={choices.redis_password}\n"
-        f'exec {shlex.quote(program)} -h {LOOPBACK} -p {choices.port("redis")} "$@"\n'
+        f'exec "$program" -h {LOOPBACK} -p {choices.port("redis")} "$@"\n'
     )
     write_private(checkout.bin / "redis-cli", text, mode=0o700)
 

@@ -69,6 +69,8 @@ class StoreMachine(RuleBasedStateMachine):
             again = run(name, keys, arguments)
             if name == "fail_attempt":  # it says how long there is still to wait
                 assert again[:2] == answer[:2]
+            elif name == "claim" and answer[0] == "not_due":  # so does this
+                assert again[0] == "not_due"
             else:
                 assert again == (answer if name != "create_version" else [answer[0], "repeated"])
             return answer

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import shlex
 import socket
 import stat
 import subprocess
@@ -100,14 +99,45 @@ def test_path_does_not_grow_when_a_shell_takes_the_exports_again(
     assert environment.variables(checkout, Choices(), "unix:///x")["PATH"] == once
 
 
-def test_the_redis_client_keeps_the_password_off_its_command_line(checkout: Checkout) -> None:
+@pytest.fixture
+def redis_client(checkout: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The stack's client around a program that only says how it was called."""
+    program = tmp_path / "path" / "redis-cli"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\necho "password ${REDISCLI_AUTH:-none}, arguments $*"\n')
+    program.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+    monkeypatch.delenv("REDISCLI_AUTH", raising=False)
+    return checkout.bin / "redis-cli"
+
+
+def said(program: Path, *arguments: str) -> str:
+    return subprocess.run(
+        [str(program), *arguments], capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def test_the_redis_client_keeps_the_password_off_its_command_line(
+    checkout: Checkout, redis_client: Path
+) -> None:
     choices = Choices()
     environment.write_redis_client(checkout, choices)
-    script = (checkout.bin / "redis-cli").read_text()
 
-    last = shlex.split(script.splitlines()[-1])
-    assert choices.redis_password not in last
-    assert str(choices.port("redis")) in last
+    where = f"-h 127.0.0.1 -p {choices.port('redis')}"
+    assert said(redis_client, "-n", "1", "PING") == (
+        f"password {choices.redis_password}, arguments {where} -n 1 PING"
+    )
+
+
+@pytest.mark.parametrize(
+    "other", [("-p", "6379"), ("-h", "redis.internal"), ("-s", "/x"), ("-u", "redis://x")]
+)
+def test_the_redis_client_tells_the_password_to_no_other_server(
+    checkout: Checkout, redis_client: Path, other: tuple[str, str]
+) -> None:
+    environment.write_redis_client(checkout, Choices())
+
+    assert said(redis_client, *other, "PING") == f"password none, arguments {other[0]} {other[1]} PING"
 
 
 def test_a_bundle_has_the_same_bytes_whenever_it_is_packed(checkout: Checkout) -> None:
