@@ -334,5 +334,6 @@ def _gave_up(attempt: Attempt, log: LogWriter, error: Abandoned) -> Outcome:
     if isinstance(error, LeaseLost):
         log.abandon()
     else:
+        log.end_output()  # what was printed last may still be held back
         log.say(f"Attempt {attempt.number} was stopped. {error}")
     return Outcome(f"Stopped building {attempt.ref}: {error}")

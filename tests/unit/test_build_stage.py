@@ -585,6 +585,23 @@ def test_an_endless_script_is_ended_with_its_lease(
     assert outcome.sentence.startswith("Stopped building version 1")
 
 
+def test_what_was_printed_last_stands_before_the_sentence_that_the_build_was_stopped(
+    watchful: Workshop,
+) -> None:
+    ref = watchful.deploy()
+
+    def program(running: Running) -> int:
+        running.print("one line\nhalf a li")
+        watchful.store.cancel(ref, "No more.")
+        return until_stopped(running)
+
+    watchful.base_image(program)
+    watchful.run(ref)
+    *_, one, half, stopped = (line.text for line in watchful.lines())
+    assert (one, half) == ("one line", "half a li")
+    assert stopped.startswith("Attempt 1 was stopped.")
+
+
 def test_a_script_that_fails_as_it_is_cancelled_is_no_failure(workshop: Workshop) -> None:
     ref = workshop.deploy()
 
