@@ -1,4 +1,4 @@
-"""A build worker for a benchmark alone: on the stack's Redis, engine and registries, but out of the stack's way."""
+"""Workers for a benchmark alone: on the stack's Redis, engine and registries, but out of the stack's way."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _ROOT: Final = Path(__file__).parent.parent
 _STOP_TIMEOUT_S: Final = 20
 _BUILD_TIMEOUT_S: Final = 120
+_BUILD_QUEUES: Final = "builds,builds.bulk"
+_CONTROL_QUEUES: Final = "control,rollouts,base-images"
 #: Of a worker's own output; it says little.
 _OUTPUT_BYTES: Final = 1024 * 1024
 
@@ -43,26 +45,45 @@ _DATABASES: Final = range(15, 2, -1)
 
 
 @dataclass(frozen=True)
+class Worker:
+    """A worker process, and the file with its output."""
+
+    process: subprocess.Popen[bytes]
+    output: IO[bytes]
+
+    def said(self) -> bytes:
+        """What it has said."""
+        return os.pread(self.output.fileno(), _OUTPUT_BYTES, 0)
+
+    def assert_alive(self) -> None:
+        """Raises `CannotRun` if it has ended."""
+        if self.process.poll() is not None:
+            said = self.said().decode(errors="replace")[-2000:]
+            raise CannotRun(f"The worker ended with {self.process.returncode}:\n{said}")
+
+
+@dataclass(frozen=True)
 class Fleet:
-    """A worker process, and the pipeline that it and we work on.
+    """Worker processes, and the pipeline that they and we work on.
 
     Attributes:
         store: Client of the store's database.
         logs: Client of the logs' database, which does not decode.
-        environment: Of the worker; for other processes that belong to the same pipeline.
+        broker: Client of the broker's database, which does not decode.
+        environment: Of the workers; for other processes that belong to the same pipeline.
     """
 
     pipeline: Pipeline
     store: Redis
     logs: Redis
+    broker: Redis
     environment: Mapping[str, str]
-    _worker: subprocess.Popen[bytes]
-    _output: IO[bytes]
+    _workers: Sequence[Worker]
 
     @property
     def pid(self) -> int:
-        """Of the worker's main process; its children are the slots."""
-        return self._worker.pid
+        """Of the build worker's main process; its children are the slots."""
+        return self._workers[0].process.pid
 
     def deploy(self, app: str, bundle_url: str, settings: object = "{}") -> VersionRef:
         """Deploys, and returns at once."""
@@ -89,35 +110,32 @@ class Fleet:
                 time.sleep(_FINE_POLL_S if step == Step.PUSH else _COARSE_POLL_S)
 
     def wait_until_ready(self) -> None:
-        """Waits until the worker has all its slots."""
+        """Waits until all workers have all their slots."""
         began = time.perf_counter()
-        while b"ready." not in self._said():
+        while not all(b"ready." in worker.said() for worker in self._workers):
             self.assert_alive()
             if time.perf_counter() - began > _BUILD_TIMEOUT_S:
-                raise CannotRun("The worker did not become ready.")
+                raise CannotRun("The workers did not become ready.")
             time.sleep(_COARSE_POLL_S)
+
+    def assert_alive(self) -> None:
+        """Raises `CannotRun` if a worker has ended."""
+        for worker in self._workers:
+            worker.assert_alive()
 
     def _give_up(self, ref: VersionRef) -> NoReturn:
         self.assert_alive()
         version = self.pipeline.store.version(ref)
         raise CannotRun(f"The build of {ref} is {version.state}. {version.failure or 'It took too long.'}")
 
-    def _said(self) -> bytes:
-        return os.pread(self._output.fileno(), _OUTPUT_BYTES, 0)
-
-    def assert_alive(self) -> None:
-        """Raises `CannotRun` if the worker has ended."""
-        if self._worker.poll() is not None:
-            said = self._said().decode(errors="replace")[-2000:]
-            raise CannotRun(f"The worker ended with {self._worker.returncode}:\n{said}")
-
 
 @contextmanager
-def fleet(*, slots: int = 1, **knobs: str | int) -> Iterator[Fleet]:
-    """Starts a worker on keys and queues of its own, and removes all of them at the end.
+def fleet(*, slots: int = 1, control_slots: int = 0, **knobs: str | float) -> Iterator[Fleet]:
+    """Starts workers on keys and queues of their own, and removes all of them at the end.
 
     Args:
-        slots: How many builds it runs at a time.
+        slots: How many builds the build worker runs at a time; without slots there is none.
+        control_slots: How many tasks the control worker runs at a time, as above.
         knobs: Settings that differ from the stack's.
 
     Raises:
@@ -135,12 +153,18 @@ def fleet(*, slots: int = 1, **knobs: str | int) -> Iterator[Fleet]:
                 **knobs,
             }
         )
-        store = stack.enter_context(_own_keys(own.store_url.get_secret_value(), prefix))
-        logs = stack.enter_context(_own_keys(own.logs_url.get_secret_value(), prefix, decode_responses=False))
-        output = stack.enter_context(tempfile.TemporaryFile())
+        clients = (
+            stack.enter_context(_own_keys(own.store_url.get_secret_value(), prefix)),
+            stack.enter_context(_own_keys(own.logs_url.get_secret_value(), prefix, decode_responses=False)),
+            stack.enter_context(Redis.from_url(broker)),
+        )
         environment = _environment(own, knobs)
-        worker = stack.enter_context(_worker(own, slots, output, environment))
-        yield Fleet(Pipeline(own), store, logs, environment, worker, output)
+        workers = [
+            stack.enter_context(_worker(own, queues, count, environment))
+            for queues, count in ((_BUILD_QUEUES, slots), (_CONTROL_QUEUES, control_slots))
+            if count
+        ]
+        yield Fleet(Pipeline(own), *clients, environment, workers)
 
 
 def _environment(settings: Settings, knobs: Iterable[str]) -> dict[str, str]:
@@ -153,23 +177,22 @@ def _environment(settings: Settings, knobs: Iterable[str]) -> dict[str, str]:
 
 
 @contextmanager
-def _worker(
-    settings: Settings, slots: int, output: IO[bytes], environment: Mapping[str, str]
-) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", "celery", "--app", "workers", "worker", "-Q", "builds,builds.bulk"]
-    options = ["-c", str(slots), "-n", f"{settings.key_prefix}@%h", "-l", "INFO"]
-    process = subprocess.Popen(
-        [*command, *options], cwd=_ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
-    )
-    try:
-        yield process
-    finally:
-        process.terminate()
+def _worker(settings: Settings, queues: str, slots: int, environment: Mapping[str, str]) -> Iterator[Worker]:
+    command = [sys.executable, "-m", "celery", "--app", "workers", "worker", "-Q", queues]
+    options = ["-c", str(slots), "-n", f"{settings.key_prefix}-{queues.partition(',')[0]}@%h", "-l", "INFO"]
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(
+            [*command, *options], cwd=_ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
         try:
-            process.wait(_STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            yield Worker(process, output)
+        finally:
+            process.terminate()
+            try:
+                process.wait(_STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 @contextmanager

@@ -5,7 +5,6 @@ On a registry and a Redis of its own: tags and requests are nobody else's.
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import socket
@@ -15,17 +14,16 @@ import time
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urljoin
 
 import requests
 from redis import Redis
 
 from bench.measure import CannotRun, Quantity, Throughput, in_pairs
 from bench.own_redis import own_redis, settings_on
-from galaxy.adapters.registry.manifest import MEDIA_TYPES, OCI_MANIFEST
+from bench.surroundings import publish_tags
+from galaxy.adapters.registry.manifest import MEDIA_TYPES
 from galaxy.bootstrap import Pipeline
 
 if TYPE_CHECKING:
@@ -151,23 +149,7 @@ class _Registry:
 
     def publish(self, tags: int) -> None:
         """Puts an image under each tag, each with a digest of its own."""
-        config = b"{}"
-        with requests.Session() as session:
-            upload = session.post(f"{self.url}/v2/{_REPOSITORY}/blobs/uploads/", timeout=_TIMEOUT_S)
-            upload.raise_for_status()
-            place = urljoin(self.url, upload.headers["Location"])
-            blob = {"mediaType": "application/vnd.oci.image.config.v1+json", "size": len(config)}
-            blob["digest"] = f"sha256:{sha256(config).hexdigest()}"
-            session.put(
-                place, params={"digest": str(blob["digest"])}, data=config, timeout=_TIMEOUT_S
-            ).raise_for_status()
-            for number in range(tags):
-                manifest = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": blob, "layers": []}
-                body = json.dumps({**manifest, "annotations": {"number": str(number)}})
-                session.put(
-                    f"{self.url}{_path(number)}",
-                    data=body, headers={"Content-Type": OCI_MANIFEST}, timeout=_TIMEOUT_S,
-                ).raise_for_status()  # fmt: skip
+        publish_tags(self.url, _REPOSITORY, {_tag(number): str(number) for number in range(tags)})
 
     def requests(self) -> Counter[str]:
         """How often it has been asked what, as `METHOD PATH`."""

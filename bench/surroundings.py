@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import tarfile
 from contextlib import closing, contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 from uuid import uuid4
 
 import docker
+import requests
 from docker.errors import DockerException
 from docker.utils import kwargs_from_env
 
 from bench.measure import CannotRun
+from galaxy.adapters.registry.manifest import OCI_MANIFEST
 from galaxy.domain.contract import SETUP_SCRIPT
 from galaxy.domain.image_reference import ImageReference
 
@@ -104,6 +108,40 @@ def base_image(
         _consume(api.build(fileobj=context, custom_context=True, tag=image.on_engine, rm=True, decode=True))
         _consume(api.push(repository, tag=_TAG, stream=True, decode=True))
         yield image
+
+
+def publish_tags(registry: str, repository: str, tags: Mapping[str, str]) -> None:
+    """Puts an image without files under each tag; their texts tell them apart.
+
+    Args:
+        registry: Its URL.
+        repository: Without the registry's host.
+        tags: Text by tag.
+    """
+    try:
+        _publish_tags(registry, repository, tags)
+    except requests.RequestException as error:
+        raise CannotRun(f"{registry} takes no images: {error}") from error
+
+
+def _publish_tags(registry: str, repository: str, tags: Mapping[str, str]) -> None:
+    config = b"{}"
+    with requests.Session() as session:
+        upload = session.post(f"{registry}/v2/{repository}/blobs/uploads/", timeout=ENGINE_TIMEOUT_S)
+        upload.raise_for_status()
+        place = urljoin(registry, upload.headers["Location"])
+        blob = {"mediaType": "application/vnd.oci.image.config.v1+json", "size": len(config)}
+        blob["digest"] = f"sha256:{sha256(config).hexdigest()}"
+        session.put(
+            place, params={"digest": str(blob["digest"])}, data=config, timeout=ENGINE_TIMEOUT_S
+        ).raise_for_status()
+        for tag, text in tags.items():
+            manifest = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": blob, "layers": []}
+            session.put(
+                f"{registry}/v2/{repository}/manifests/{tag}",
+                data=json.dumps({**manifest, "annotations": {"text": text}}),
+                headers={"Content-Type": OCI_MANIFEST}, timeout=ENGINE_TIMEOUT_S,
+            ).raise_for_status()  # fmt: skip
 
 
 class BaseImage:
