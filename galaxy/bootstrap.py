@@ -38,6 +38,7 @@ from galaxy.services.probe import IsolationProbe
 from galaxy.services.reaper import Reaper
 from galaxy.services.rebuilds import Rebuilds
 from galaxy.services.reconcile import Reconciler
+from galaxy.services.registries import Registries
 from galaxy.services.releases import Releases
 from galaxy.services.rollout import Rollout
 from galaxy.settings import Settings
@@ -155,7 +156,7 @@ class Pipeline:
             store=self.store,
             queue=self.queue,
             engine=self.engine,
-            registry=self.registry,
+            registry=self._registries,
             logs=self.logbook,
             announcer=self.announcer,
             settings=self.settings,
@@ -278,7 +279,11 @@ class Pipeline:
 
     @cached_property
     def _platforms(self) -> Platforms:
-        return Platforms(self._base_image_store, self.registry, self.settings.build_platform)
+        return Platforms(self._base_image_store, self._registries, self.settings.build_platform)
+
+    @cached_property
+    def _registries(self) -> Registries:
+        return Registries(self.registry, self._base_image_store)
 
     @cached_property
     def _levels(self) -> Levels:

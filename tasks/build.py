@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from galaxy.bootstrap import pipeline
-from galaxy.domain.errors import BuildFailed
+from galaxy.domain.errors import AttemptFailed, BuildFailed
 from galaxy.domain.models import MAX_ATTEMPTS, VersionRef
 from tasks.going_on import rebuilds_go_on
 from workers import app
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from galaxy.domain.states import Step
 
 
-@app.task(bind=True, name="tasks.build", base=RetriedTask, ignore_result=True, throws=(BuildFailed,))
+@app.task(
+    bind=True, name="tasks.build", base=RetriedTask, ignore_result=True, throws=(AttemptFailed, BuildFailed)
+)
 def build(self: RetriedTask, app: str, version: int) -> str:
     """Runs the version's next attempt, if it is due and nobody else runs it.
 
@@ -24,7 +26,7 @@ def build(self: RetriedTask, app: str, version: int) -> str:
         What came of it, in a sentence; operators read it in Flower.
 
     Raises:
-        AttemptFailed: Retried by Celery when the next attempt is due.
+        AttemptFailed: Retried when the next attempt is due: by Celery, or if nobody waits for it, by the reconciler.
         BuildFailed: All attempts failed.
     """
 

@@ -45,9 +45,16 @@ class RetriedTask(Task):  # type: ignore[type-arg] # Celery's Task is generic in
     retry_jitter = True
 
     def retry(self, **options: Any) -> Retry:  # type: ignore[override] # noqa: ANN401 - as autoretry calls it
-        """Celery's retry, at the moment that the store recorded, counted as the store counts attempts."""
+        """Celery's retry, at the moment that the store recorded, counted as the store counts attempts.
+
+        Raises:
+            AttemptFailed: Nobody waits for the version. Celery would keep its message in the worker that had it, and
+                run it before whatever a person waits for; so this one ends, and the reconciler enqueues the next.
+        """
         failed = options.get("exc")
         if isinstance(failed, AttemptFailed):
+            if failed.automatic:
+                raise failed
             options["countdown"] = failed.retry_in_s
             # other errors than a failed attempt, such as the store being away, were counted here too
             self.request.retries = failed.attempt - 1

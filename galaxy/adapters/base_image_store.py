@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _PROGRESS = ("number", "state", "wave", "dependents", "created", "built", "failed", "reason")
 #: Strings of an app and of a version in replies; see `level.lua`.
-_LEVEL, _VERSION_LEVEL = 19, 8
+_LEVEL, _VERSION_LEVEL = 21, 9
 _ALL = "*"
 
 
@@ -135,6 +135,26 @@ class BaseImageStore:
         """Records a check that failed: what was known stays. A pause is for all images of the registry."""
         self._record(check, next_check_in_s, error=error, pause_s=pause_s)
 
+    # -- pauses
+
+    def pause_s(self, registry: str) -> float:
+        """For how many seconds a registry wants no requests.
+
+        Args:
+            registry: Host, as in canonical references.
+        """
+        with translated():
+            pipeline = self._redis.pipeline(transaction=False)
+            pipeline.hget(self._keys.budget(registry), "paused_until")
+            pipeline.time()
+            paused_until, (seconds, micros) = pipeline.execute()
+        now_s: float = seconds + micros / 1e6
+        return max(0.0, int(paused_until or 0) / 1000 - now_s)
+
+    def pause(self, registry: str, seconds: float) -> None:
+        """Keeps all workers from asking a registry for so long."""
+        self._scripts.run("pause", [self._keys.budget(registry)], [int(seconds * 1000)])
+
     # -- platforms
 
     def platform_digest(self, digest: str) -> str | None:
@@ -203,7 +223,7 @@ class BaseImageStore:
         """
         reply, digest = self._scripts.run(
             "set_updates",
-            [self._keys.app(app), self._keys.updates()],
+            [*self._keys.of_version(app, 0), self._keys.updates()],
             [app, updates, self._keys.all_versions(), self._keys.late("")],
         )
         if reply == "missing":
@@ -263,7 +283,9 @@ class BaseImageStore:
 
     def _take(self, limit: int, only: str) -> list[list[str]]:
         keys = self._keys
-        prefixes = (keys.dependents, keys.base_image, keys.budget, keys.update, keys.handed_out, keys.late)
+        prefixes = (
+            keys.dependents, keys.base_image, keys.budget, keys.update, keys.handed_out, keys.late, keys.ahead,
+        )  # fmt: skip
         rate = self._requests_per_s
         rows: list[list[str]] = self._scripts.run(
             "take_checks",
@@ -294,7 +316,7 @@ class BaseImageStore:
             [
                 keys.base_images(), keys.base_image(image), keys.update(image), keys.updates(),
                 keys.handed_out(image), keys.late(image), keys.dependents(image), keys.platforms(),
-                keys.budget(host),
+                keys.budget(host), keys.ahead(image),
             ],
             [*arguments, *(details or ["", "", "", 0])],
         )  # fmt: skip
@@ -305,8 +327,11 @@ class BaseImageStore:
         last, scores, levels = self._scripts.run(
             "read_levels",
             [keys.platforms(), apps],
-            [content, way, limit, after, keys.app(""), keys.all_versions(), keys.made("")],
-        )
+            [
+                content, way, limit, after,
+                keys.app(""), keys.all_versions(), keys.made(""), keys.unfinished(""),
+            ],
+        )  # fmt: skip
         return _Page(last, read_levels(levels), dict(zip(scores[::2], scores[1::2], strict=True)))
 
 
@@ -337,13 +362,14 @@ def _level(group: Sequence[str]) -> AppLevel:
 
 
 def _version_level(group: Iterable[str]) -> VersionLevel:
-    number, state, automatic, image, digest, platform, made, made_state = group
+    number, state, automatic, image, digest, resolved_at, platform, made, made_state = group
     return VersionLevel(
         number=int(number),
         state=VersionState(state),
         automatic=automatic == "1",
         base_image=image,
         base_digest=digest or None,
+        resolved_at_ms=int(resolved_at) if resolved_at else None,
         platform_digest=platform or None,
         made=int(made) if made else None,
         made_state=VersionState(made_state) if made_state else None,
@@ -365,6 +391,7 @@ def _base_image(
         dependents=dependents,
         next_check_ms=int(due_ms),
         checked_at_ms=int(record["checked_at"]) if "checked_at" in record else None,
+        seen_at_ms=int(record.get("seen_at", 0)),
         changed_at_ms=int(record["changed_at"]) if "changed_at" in record else None,
         unchanged=int(record.get("unchanged", 0)),
         errors=int(record.get("errors", 0)),

@@ -139,6 +139,10 @@ class Keys:
         """Sorted set of apps to decide about again, scored by how often something happened to them."""
         return f"{self._prefix}:late:{image}"
 
+    def ahead(self, image: str) -> str:
+        """Sorted set of apps to decide about again after the next check: they have seen a newer tag than the last."""
+        return f"{self._prefix}:ahead:{image}"
+
     def made(self, app: str) -> str:
         """Hash. `CONTENT NUMBER`, a base image's content and the version with the code: the automatic version."""
         return f"{self._prefix}:made:{app}"

@@ -163,9 +163,14 @@ class RedisStore:
     def record_progress(
         self, attempt: Attempt, *, step: Step, base_digest: str | None = None
     ) -> VersionState | None:
-        """Records the step that runs now. Returns None, or the state that the lease was lost to."""
-        fields = {"step": step} | ({"base_digest": base_digest} if base_digest else {})
-        return _lost(self._run("record_progress", attempt.ref, attempt.token, *_flat(fields)))
+        """Records the step that runs now, and what the base image was found to be.
+
+        Returns None, or the state that the lease was lost to.
+        """
+        keys = self._keys
+        arguments = (attempt.token, step, base_digest or "", keys.base_image(""))
+        more_keys = (keys.base_images(),)
+        return _lost(self._run("record_progress", attempt.ref, *arguments, more_keys=more_keys))
 
     def finish(self, attempt: Attempt, built: BuiltImage, steps: Sequence[StepTiming]) -> VersionState | None:
         """Makes the version `built`. Returns None, or the state that the lease was lost to."""

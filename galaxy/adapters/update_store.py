@@ -30,6 +30,7 @@ class HandOut(NamedTuple):
         cursor: Where the walk goes on.
         walked: The walk has come to its end.
         skipped: How many apps of the page need none.
+        ahead: Those that are decided about after the next check.
         late: Instead of a page of the walk: the latecomers that were decided about, with their scores.
     """
 
@@ -37,6 +38,7 @@ class HandOut(NamedTuple):
     cursor: str
     walked: bool
     skipped: int = 0
+    ahead: Sequence[str] = ()
     late: Mapping[str, str] = MappingProxyType({})
 
 
@@ -89,11 +91,13 @@ class UpdateStore:
             pipeline.hgetall(keys.update(image))
             pipeline.zcard(keys.handed_out(image))
             pipeline.zcard(keys.late(image))
-            record, handed_out, late = pipeline.execute()
+            pipeline.hget(keys.base_image(image), "seen_at")
+            record, handed_out, late, seen_at = pipeline.execute()
         if not record:
             return None
         known = {("started_at_ms" if name == "started_at" else name): it for name, it in record.items()}
-        return Update.model_validate({**known, "image": image, "handed_out": handed_out, "late": late})
+        more = {"image": image, "handed_out": handed_out, "late": late, "seen_at_ms": seen_at or 0}
+        return Update.model_validate({**known, **more})
 
     def hand_out(self, update: Update, page: HandOut) -> list[str]:
         """Records which apps get a new version; returns those that nobody else had handed out.
@@ -103,12 +107,19 @@ class UpdateStore:
             page: What was decided about it.
         """
         keys, image = self._keys, update.image
-        head: list[str | int] = [update.number, update.cursor, page.cursor, int(page.walked), page.skipped]
+        head: list[str | int] = [
+            update.number,
+            update.cursor,
+            page.cursor,
+            int(page.walked),
+            page.skipped,
+            image,
+        ]
         scores = [part for pair in page.late.items() for part in pair]
         handed_out: list[str] = self._scripts.run(
             "hand_out",
-            [keys.update(image), keys.handed_out(image), keys.late(image)],
-            [*head, len(page.apps), *page.apps, *scores],
+            [keys.update(image), keys.handed_out(image), keys.late(image), keys.ahead(image), keys.updates()],
+            [*head, len(page.apps), len(page.ahead), *page.apps, *page.ahead, *scores],
         )
         return handed_out
 
@@ -156,7 +167,9 @@ class UpdateStore:
             keys.update(image), keys.handed_out(image), keys.made(app), keys.waiting(), keys.admitted(),
             keys.platforms(), keys.base_images(),
         ]  # fmt: skip
-        prefixes = (keys.app(""), keys.all_versions(), keys.made(""), keys.dependents(""))
+        prefixes = (
+            keys.app(""), keys.all_versions(), keys.made(""), keys.unfinished(""), keys.dependents(""),
+        )  # fmt: skip
         outcome, *rest = self._scripts.run(
             "new_version",
             [*keys.of_version(app, 0), *more],

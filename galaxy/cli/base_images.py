@@ -34,6 +34,7 @@ _MEANS: Final = {
     "runs_it": "runs it",
     "resolves_itself": "its newest version looks the tag up itself",
     "waits": "decided when its newest version is final",
+    "ahead": "decided at the next check: it has seen a newer one",
     "already_tried": "no: tried before, in vain",
     "updates_off": "no: updates are off",
     "pinned": "no: pinned",

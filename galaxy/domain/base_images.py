@@ -37,6 +37,7 @@ class BaseImage(Frozen):
         reference: Canonical: `docker.io/meteor/galaxy-app:latest`.
         digest: What the tag pointed to when it was last looked up with success.
         platform_digest: Digest of the manifest in it for the platform that is built on.
+        seen_at_ms: The tag was looked up after this moment, by the last check that succeeded.
         unchanged: Checks since it changed last.
         error: Why the last check failed; None when it succeeded.
         errors: Failed checks in a row.
@@ -47,6 +48,7 @@ class BaseImage(Frozen):
     digest: str | None = None
     platform_digest: str | None = None
     checked_at_ms: int | None = None
+    seen_at_ms: int = 0
     changed_at_ms: int | None = None
     next_check_ms: int
     unchanged: int = 0

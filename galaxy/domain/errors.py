@@ -141,7 +141,9 @@ class AttemptFailed(GalaxyError):
 
     retry_in_s: float = 0.0
     attempt: int = 0
-    """Number of the attempt that failed. Both are lost on the way through Celery's JSON."""
+    """Number of the attempt that failed. All of these are lost on the way through Celery's JSON."""
+    automatic: bool = False
+    """Nobody waits for the version."""
 
 
 class BuildFailed(GalaxyError):

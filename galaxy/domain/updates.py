@@ -46,6 +46,8 @@ class Verdict(StrEnum):
     """Its newest version has not looked the tag up yet."""
     WAITS = "waits"
     """A person's version is being built on an earlier digest: decided again when that is final."""
+    AHEAD = "ahead"
+    """It looked the tag up after the last check did, and found something else: decided again after the next check."""
     ALREADY_TRIED = "already_tried"
     """There was an automatic version on this digest, and it failed, was cancelled, or a person restored another."""
     UPDATES_OFF = "updates_off"
@@ -65,11 +67,13 @@ class Wanted(NamedTuple):
         image: Canonical reference.
         digest: What the tag points to, and what is built.
         content: What is compared: the platform's manifest digest, or `digest` with `Compare.TAG`.
+        seen_at_ms: The tag was looked up after this moment, in milliseconds since the epoch.
     """
 
     image: str
     digest: str
     content: str
+    seen_at_ms: float = math.inf
 
 
 class VersionLevel(NamedTuple):
@@ -78,6 +82,8 @@ class VersionLevel(NamedTuple):
     Attributes:
         base_image: Canonical reference; empty when the settings named a digest.
         base_digest: None before the tag was looked up.
+        resolved_at_ms: When its own build looked the tag up, in milliseconds since the epoch; None if it was told the
+            digest.
         platform_digest: The platform's manifest in `base_digest`; None when nobody has looked yet.
         made: Number of the newest automatic version with this version's code on the wanted content, if there is one.
         made_state: Its state.
@@ -88,6 +94,7 @@ class VersionLevel(NamedTuple):
     automatic: bool
     base_image: str
     base_digest: str | None
+    resolved_at_ms: int | None
     platform_digest: str | None
     made: int | None
     made_state: VersionState | None
@@ -97,6 +104,7 @@ class AppLevel(NamedTuple):
     """Where an app stands.
 
     Attributes:
+        newest: If that came to nothing while an earlier one is on its way to become active, the earlier one.
         active: None when no version is active.
         seen: Stands for everything here: the store makes a version only if nothing has changed since.
     """
@@ -134,6 +142,8 @@ def decide(level: AppLevel, wanted: Wanted, compare: Compare) -> Decision:  # no
         return Decision(Verdict.WAITS)
     if source.state in UNFINISHED and active and _is_on(active, wanted, compare):
         return Decision(Verdict.RUNS_IT)
+    if source.resolved_at_ms is not None and source.resolved_at_ms > wanted.seen_at_ms:
+        return Decision(Verdict.AHEAD)
     if _had_its_chance(source, active):
         return Decision(Verdict.ALREADY_TRIED)
     return Decision(Verdict.REBUILD, source.number)
@@ -206,9 +216,11 @@ class Update(Frozen):
         built: Those that became active.
         failed: Those whose build or rollout failed.
         dropped: Those that were cancelled or superseded.
+        excused: Those that failed, of apps whose previous build had failed, too.
         skipped: Dependents that needed none.
-        wave_failed: As `failed`, in this wave.
-        wave_failed_before: How many apps of this wave had failed with their previous build, too.
+        wave_created: As `created`, in this wave.
+        wave_failed: As `failed`, in this wave, without those that are excused.
+        seen_at_ms: See `Wanted`.
         handed_out: Apps whose `tasks.new_version` was sent and has not been done.
         late: Apps that have to be decided about again.
     """
@@ -226,19 +238,20 @@ class Update(Frozen):
     built: int = 0
     failed: int = 0
     dropped: int = 0
+    excused: int = 0
     skipped: int = 0
     wave_created: int = 0
     wave_failed: int = 0
-    wave_failed_before: int = 0
     reason: str | None = None
     started_at_ms: int
+    seen_at_ms: int = 0
     handed_out: int = 0
     late: int = 0
 
     @property
     def wanted(self) -> Wanted:
         """What the base image is since this change."""
-        return Wanted(self.image, self.digest, self.content)
+        return Wanted(self.image, self.digest, self.content, self.seen_at_ms)
 
     @property
     def unfinished(self) -> int:
@@ -246,10 +259,13 @@ class Update(Frozen):
         return self.created - self.built - self.failed - self.dropped
 
     def room(self, wave_limit: float) -> float:
-        """How many more apps may be handed out, if the waves up to this one make so many versions together."""
-        if self.state is UpdateState.DONE:
-            return math.inf  # latecomers
-        return wave_limit - self.created - self.handed_out
+        """How many more apps may be handed out, if the waves up to this one make so many versions together.
+
+        Versions that say nothing about the base image give their places to others: those that were dropped, and those
+        that failed as they had before.
+        """
+        telling = self.created - self.dropped - self.excused
+        return wave_limit - telling - self.handed_out
 
     def wave_is_over(self, wave_limit: float) -> bool:
         """Everything that this wave may make is made and final."""
@@ -280,10 +296,10 @@ def _size(wave: str, dependents: int) -> int:
 
 
 def too_many_failed(update: Update, allowance: float) -> bool:
-    """Whether a wave's builds failed more often than the same apps' previous builds did.
+    """Whether more of a wave's builds failed than can be put down to chance, of apps that could be built before.
 
     Args:
         update: At the end of a wave.
-        allowance: Share of the wave's builds that may fail besides, for builds that fail now and then.
+        allowance: Share of the wave's builds that may fail, for builds that fail now and then.
     """
-    return update.wave_failed > update.wave_failed_before + math.floor(allowance * update.wave_created)
+    return update.wave_failed > math.floor(allowance * update.wave_created)

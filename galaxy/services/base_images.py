@@ -138,7 +138,8 @@ class BaseImages:
                 f"Nothing is known of {name} yet: it has not been checked with success.",
                 f"`galaxy base-images check {name}` checks it now.",
             )
-        wanted = Wanted(found.reference, found.digest, self._content(found.digest, found.platform_digest))
+        content = self._content(found.digest, found.platform_digest)
+        wanted = Wanted(found.reference, found.digest, content, found.seen_at_ms)
         after = ""
         while True:
             after, levels = self._levels.dependents(wanted, after=after, limit=_PAGE)

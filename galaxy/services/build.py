@@ -40,11 +40,11 @@ if TYPE_CHECKING:
     from galaxy.adapters.engine import BuildContainer, Engine, Image
     from galaxy.adapters.log_writer import LogWriter
     from galaxy.adapters.queue import TaskQueue
-    from galaxy.adapters.registry import Registry
     from galaxy.adapters.store import RedisStore
     from galaxy.domain.log import Stream
     from galaxy.services.announcer import Announcer
     from galaxy.services.logbook import Logbook
+    from galaxy.services.registries import Registries
     from galaxy.settings import Settings
 
 logger = structlog.get_logger(__name__)
@@ -70,7 +70,7 @@ class BuildStage:
         store: RedisStore,
         queue: TaskQueue,
         engine: Engine,
-        registry: Registry,
+        registry: Registries,
         logs: Logbook,
         announcer: Announcer,
         settings: Settings,
@@ -274,7 +274,7 @@ class BuildStage:
         if not isinstance(outcome, Failure):
             return abandoned(attempt, outcome)
         self._announcer.tell(attempt.app)
-        return failure_of(attempt.ref, outcome, reason)
+        return failure_of(attempt.ref, outcome, reason, automatic=attempt.automatic)
 
     def _signs_of_life(self, step: Step, keep_going: Callable[[], None]) -> SignsOfLife:
         return SignsOfLife(step, keep_going, timeout_s=self._settings.build_silence_timeout_s)

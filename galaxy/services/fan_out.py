@@ -49,13 +49,13 @@ class FanOut:
             update = self._store.update(image)
             if update is None or update.number != number or update.state is UpdateState.PAUSED:
                 break
+            more = update.late or (update.state is UpdateState.RUNNING and not update.walked)
             limit = self._waves.limit(update.wave, update.dependents)
-            if update.state is UpdateState.RUNNING and update.wave_is_over(limit):
+            if (more or update.state is UpdateState.RUNNING) and update.wave_is_over(limit):
                 if not self._end_wave(update):
                     break
                 continue
             room = int(min(update.room(limit), _HIGH_WATER - update.handed_out, _PAGE))
-            more = update.late or (update.state is UpdateState.RUNNING and not update.walked)
             if room <= 0 or not more:
                 self._ask_again(update)
                 break
@@ -65,33 +65,38 @@ class FanOut:
     def _walk(self, update: Update, room: int) -> int:
         """One page of dependents."""
         last, levels = self._levels.dependents(update.wanted, after=update.cursor, limit=_PAGE)
-        chosen, looked_at = self._choose(update, levels, room)
+        chosen, ahead, looked_at = self._choose(update, levels, room)
         complete = looked_at == len(levels)
         cursor = last if complete else levels[looked_at - 1].app
         skipped, walked = looked_at - len(chosen), complete and not last
-        return self._hand_out(update, chosen, HandOut([*chosen], cursor or update.cursor, walked, skipped))
+        page = HandOut([*chosen], cursor or update.cursor, walked, skipped, ahead)
+        return self._hand_out(update, chosen, page)
 
     def _latecomers(self, update: Update, room: int) -> int:
         """Apps about which the walk could not decide, or that it had passed."""
         page = self._levels.late(update.wanted, limit=_PAGE)
-        chosen, looked_at = self._choose(update, page.levels, room)
+        chosen, ahead, looked_at = self._choose(update, page.levels, room)
         undecided = {level.app for level in page.levels[looked_at:]}
         decided = {app: score for app, score in page.scores.items() if app not in undecided}
-        return self._hand_out(update, chosen, HandOut([*chosen], update.cursor, update.walked, late=decided))
+        done = HandOut([*chosen], update.cursor, update.walked, ahead=ahead, late=decided)
+        return self._hand_out(update, chosen, done)
 
     def _choose(
         self, update: Update, levels: Sequence[AppLevel], room: int
-    ) -> tuple[dict[str, NewVersionCall], int]:
-        """Calls for the apps that need a new version, as far as there is room; and how many apps were looked at."""
+    ) -> tuple[dict[str, NewVersionCall], list[str], int]:
+        """Who needs a new version, as far as there is room; who is ahead; and how many apps were looked at."""
         chosen: dict[str, NewVersionCall] = {}
+        ahead: list[str] = []
         for position, level in enumerate(levels):
             decision = self._levels.decide(level, update.wanted)
+            if decision.verdict is Verdict.AHEAD:
+                ahead.append(level.app)
             if decision.verdict is not Verdict.REBUILD:
                 continue
             if len(chosen) == room:
-                return chosen, position
+                return chosen, ahead, position
             chosen[level.app] = NewVersionCall(level.app, decision.source or 0, level.seen)
-        return chosen, len(levels)
+        return chosen, ahead, len(levels)
 
     def _hand_out(self, update: Update, chosen: dict[str, NewVersionCall], page: HandOut) -> int:
         apps = self._store.hand_out(update, page)
@@ -106,21 +111,24 @@ class FanOut:
         self._queue.new_versions(update.image, update.number, calls)
 
     def _end_wave(self, update: Update) -> bool:
-        """All versions of the wave are final: on, or stop. Returns whether there is more to do now."""
+        """All versions of the wave are final: on, or stop. Returns whether there is more to do now.
+
+        The last wave never stops: nobody is left who could be spared.
+        """
         told = {
             "image": familiar(update.image), "digest": update.digest, "wave": update.wave,
             "created": update.created, "built": update.built, "failed": update.failed,
         }  # fmt: skip
-        if update.walked:
+        if update.walked and not update.late:
             if self._store.advance(update, UpdateState.DONE) and update.created:
                 logger.info("update.done", **told)
             return False
         if not too_many_failed(update, self._failure_allowance):
             return self._store.advance(update, UpdateState.RUNNING, next_wave=True)
         reason = (
-            f"In wave {update.wave}, {update.wave_failed} of {update.wave_created} builds failed; before the update,"
-            f" {update.wave_failed_before} of these apps could not be built. No more apps are rebuilt: mend the base"
-            " image and publish it again, or have the update go on."
+            f"In wave {update.wave}, {update.wave_failed} of {update.wave_created} builds failed, of apps that could"
+            " be built before. No more apps are rebuilt: mend the base image and publish it again, or have the update"
+            " go on."
         )
         if self._store.advance(update, UpdateState.PAUSED, reason=reason):
             logger.warning("update.paused", reason=reason, **told)

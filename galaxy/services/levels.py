@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from galaxy.domain.errors import BaseImageNotFound, RegistryDenied
+from galaxy.domain.errors import BaseImageNotFound
 from galaxy.domain.image_reference import ImageReference
 from galaxy.domain.updates import AppLevel, Compare, VersionLevel, Wanted, decide
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from galaxy.adapters.base_image_store import BaseImageStore, LatePage
-    from galaxy.adapters.registry import Registry
     from galaxy.domain.updates import Decision
+    from galaxy.services.registries import Registries
 
 
 class Platforms:
@@ -23,7 +23,7 @@ class Platforms:
         platform: `os/architecture` or `os/architecture/variant`, as build workers' engines are.
     """
 
-    def __init__(self, store: BaseImageStore, registry: Registry, platform: str) -> None:
+    def __init__(self, store: BaseImageStore, registry: Registries, platform: str) -> None:
         self._store = store
         self._registry = registry
         self._os, self._architecture, self._variant = (*platform.split("/"), "")[:3]
@@ -52,7 +52,7 @@ class Platforms:
         """
         try:
             found, _ = self.find(image, digest)
-        except (BaseImageNotFound, RegistryDenied):
+        except BaseImageNotFound:
             found = None
         if found is None:
             self._store.record_platform_digest(digest, digest)

@@ -29,8 +29,9 @@ LOW_WATER: Final = 100
 _TRIES: Final = 10
 #: How often an update with work left is looked at, should all its messages be lost.
 _LOOK_AGAIN_S: Final = 5.0
-#: Each round drops as many outdated versions as there are slots; the call stands at a build's end, and has to be short.
+#: Each round drops as many outdated versions as there are slots. At a build's end this has to be short.
 _MOST_ROUNDS: Final = 10
+_MOST_ROUNDS_OF_RECONCILER: Final = 300
 _UPDATES_AT_ONCE: Final = 100
 _INDEXED_AT_ONCE: Final = 500
 
@@ -103,19 +104,22 @@ class Rebuilds:
 
         It belongs to the end of a build, to a base image's change, and to the reconciler. Returns how many it admitted.
         """
-        admitted = self._admit()
+        return self._go_on(_MOST_ROUNDS)
+
+    def keep_going(self) -> None:
+        """As `go_on`, for the reconciler, also indexes some of the apps that are older than the index."""
+        self._indexed = self._indexed or not self._base_images.index_some(_INDEXED_AT_ONCE)
+        self._go_on(_MOST_ROUNDS_OF_RECONCILER)
+
+    def _go_on(self, most_rounds: int) -> int:
+        admitted = self._admit(most_rounds)
         for image, number in self._store.take_updates(_UPDATES_AT_ONCE, again_in_s=_LOOK_AGAIN_S):
             self._queue.fan_out(image, number)
         return admitted
 
-    def keep_going(self) -> None:
-        """As `go_on`, for the reconciler: also indexes some of the apps that are older than the index."""
-        self._indexed = self._indexed or not self._base_images.index_some(_INDEXED_AT_ONCE)
-        self.go_on()
-
-    def _admit(self) -> int:
+    def _admit(self, most_rounds: int = _MOST_ROUNDS) -> int:
         admitted = 0
-        for _ in range(_MOST_ROUNDS):
+        for _ in range(most_rounds):
             free = self._store.settle()
             outcomes = [self._admit_one(ref) for ref in free]
             admitted += outcomes.count("admitted")

@@ -24,14 +24,16 @@ def pause_s(attempt: int, error: Exception, settings: Settings) -> float:
     return max(_backoff_s(attempt, settings), min(asked_s, settings.retry_backoff_max_s))
 
 
-def failure_of(ref: VersionRef, outcome: Failure, reason: str) -> AttemptFailed | BuildFailed:
+def failure_of(
+    ref: VersionRef, outcome: Failure, reason: str, *, automatic: bool = False
+) -> AttemptFailed | BuildFailed:
     """A failed attempt as the error that its task raises."""
     failed = attempt_failed(outcome.attempt, reason)
     where = f"Its log: galaxy logs {ref.app} --version {ref.number}"
     if outcome.retry_in_s is None:
         return BuildFailed(f"The build of {ref} has failed for good. {failed}", where)
     error = AttemptFailed(f"Building {ref}: {failed} {next_attempt(outcome.retry_in_s)}", where)
-    error.retry_in_s, error.attempt = outcome.retry_in_s, outcome.attempt
+    error.retry_in_s, error.attempt, error.automatic = outcome.retry_in_s, outcome.attempt, automatic
     return error
 
 

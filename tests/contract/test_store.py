@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from functools import partial
@@ -275,13 +276,31 @@ def test_the_next_attempt_begins_when_it_is_due(store: RedisStore) -> None:
     ref = deploy(store)
     fail(store, ref)
     attempt = claim(store, ref)
-    assert (attempt.number, attempt.token) == (2, 2)
+    assert attempt.number == 2
     assert store.version(ref).retry_at_ms is None
 
 
 def test_there_is_no_claiming_what_does_not_exist(store: RedisStore) -> None:
     with pytest.raises(NotFound, match="no version 7"):
         store.claim(VersionRef(APP, 7))
+
+
+def test_a_claim_that_redis_forgot_is_worth_nothing_beside_the_next(
+    store: RedisStore, redis: Redis, key_prefix: str
+) -> None:
+    """A power cut can take the last second of writes: the claim is gone, and its holder lives on."""
+    ref = deploy(store)
+    key = Keys(key_prefix).version(*ref)
+    record = redis.hgetall(key)
+    forgotten = claim(store, ref)
+    redis.delete(key)
+    redis.hset(key, mapping=record)
+    time.sleep(0.002)  # no Redis restarts faster
+    holder = claim(store, ref)
+    assert store.renew(forgotten) is S.BUILDING
+    assert store.finish(forgotten, BUILT, STEPS) is S.BUILDING
+    assert store.renew(holder) is None
+    assert store.finish(holder, BUILT, STEPS) is None
 
 
 # -- the budget
@@ -311,11 +330,14 @@ def test_there_are_four_attempts_and_lost_workers_count(
 def test_handing_an_attempt_back_uses_none(store: RedisStore) -> None:
     ref = deploy(store)
     fail(store, ref)
-    for token in range(2, 12):
+    tokens = []
+    for _ in range(10):
         attempt = claim(store, ref)
-        assert (attempt.number, attempt.token) == (2, token)
+        assert attempt.number == 2
+        tokens.append(attempt.token)
         assert store.hand_back(attempt) is None
         assert store.version(ref).state is S.QUEUED
+    assert tokens == sorted(set(tokens))
     assert [due.ref for due in store.take_due(10)] == [ref]
 
 

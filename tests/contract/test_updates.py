@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from galaxy.domain.errors import NotFound, RegistryDenied
 from galaxy.domain.models import NewVersion, VersionRef
 from galaxy.domain.states import VersionState
 from galaxy.domain.updates import Updates, UpdateState, Verdict
-from tests.support.stores import BUNDLE_URL, ENV_VALUE, SETTINGS, new_version
+from tests.support.stores import BUILT, BUNDLE_URL, ENV_VALUE, SETTINGS, new_version
 from tests.support.updates import IMAGE, Harbour, digest
 
 if TYPE_CHECKING:
@@ -200,6 +202,111 @@ def test_a_persons_restore_is_not_undone(harbour: Harbour, redis: Redis) -> None
     assert len(harbour.versions(APP)) == 2
 
 
+def test_an_app_that_saw_a_newer_tag_than_the_last_check_is_not_taken_back(harbour: Harbour) -> None:
+    at_rest(harbour, APP, "b.example.com")
+    new = harbour.tags.put("second")
+    ref = harbour.run_app(APP)
+    harbour.settle()
+    assert harbour.active(APP).base_digest == new
+    assert harbour.automatic(APP) == []
+
+    look(harbour)
+    assert [version.number for version in harbour.versions(APP)] == [1, ref.number]
+    assert harbour.active("b.example.com").base_digest == new
+
+
+def test_a_deploy_that_sees_a_newer_tag_has_it_checked_at_once(redis: Redis, key_prefix: str) -> None:
+    harbour = Harbour(redis, key_prefix, base_image_poll_s=86_400)
+    harbour.tags.put("first")
+    at_rest(harbour, APP)
+    harbour.run_app(APP)
+    assert harbour.base_images.poll() == 0, "it found what the last check did"
+    harbour.tags.put("second")
+    harbour.run_app(APP)
+    assert [harbour.base_images.poll() for _ in range(2)] == [1, 0]
+    harbour.close()
+
+
+def test_a_tag_that_was_elsewhere_only_for_a_deploy_brings_the_app_back(harbour: Harbour) -> None:
+    at_rest(harbour, APP)
+    harbour.tags.put("other")
+    harbour.run_app(APP)
+    harbour.settle()
+    first = harbour.tags.put("first")
+    look(harbour)
+    (version,) = harbour.automatic(APP)
+    assert (version.state, version.base_digest, version.rebuild_of) == (S.ACTIVE, first, 2)
+
+
+def test_newer_code_on_its_way_is_not_replaced_by_older_code(harbour: Harbour) -> None:
+    """The newest version was cancelled while an earlier one waits for its rollout."""
+    at_rest(harbour, APP)
+    attempt = harbour.pull(harbour.deploy(APP))
+    harbour.store.finish(attempt, BUILT, ())
+    harbour.store.cancel(harbour.deploy(APP), "No more.")
+    new = harbour.tags.put("second")
+    look(harbour)
+    assert harbour.automatic(APP) == []
+
+    harbour.store.begin_rollout(attempt.ref)
+    harbour.store.activate(attempt.ref)
+    harbour.settle()
+    active = harbour.active(APP)
+    assert (active.rebuild_of, active.base_digest) == (attempt.version, new)
+
+
+def test_an_app_is_decided_about_again_when_a_version_before_its_newest_comes_to_nothing(
+    harbour: Harbour,
+) -> None:
+    at_rest(harbour, APP)
+    attempt = harbour.pull(harbour.deploy(APP))
+    harbour.store.finish(attempt, BUILT, ())
+    harbour.store.cancel(harbour.deploy(APP), "No more.")
+    new = harbour.tags.put("second")
+    look(harbour)
+    harbour.store.cancel(attempt.ref, "Nor this.")
+    harbour.settle()
+    assert (harbour.active(APP).rebuild_of, harbour.active(APP).base_digest) == (1, new)
+
+
+@pytest.mark.parametrize("updates", [Updates.OFF, Updates.PINNED])
+def test_a_rebuild_that_waits_ends_when_updates_are_turned_off(
+    redis: Redis, key_prefix: str, updates: Updates
+) -> None:
+    harbour = Harbour(redis, key_prefix, bulk_builds_in_flight=1)
+    first = harbour.tags.put("first")
+    at_rest(harbour, APP, "b.example.com")
+    new = harbour.tags.put("second")
+    harbour.check()
+    harbour.deliver()
+    harbour.base_images.set_updates("b.example.com", updates)
+    harbour.settle()
+    (waited,) = harbour.automatic("b.example.com")
+    assert (waited.state, harbour.active("b.example.com").base_digest) == (S.SUPERSEDED, first)
+    assert str(waited.failure) in harbour.log("b.example.com")
+    assert harbour.active(APP).base_digest == new
+
+    harbour.base_images.set_updates("b.example.com", Updates.ON)
+    harbour.settle()
+    assert harbour.active("b.example.com").base_digest == new
+    harbour.close()
+
+
+def test_a_deploy_that_waits_is_bound_by_a_pin(harbour: Harbour) -> None:
+    at_rest(harbour, APP)
+    ref = harbour.deploy(APP)
+    harbour.tags.put("second")
+    pinned = harbour.base_images.set_updates(APP, Updates.PINNED)
+    assert harbour.pull(ref).wanted_digest == pinned == digest("first")
+
+
+def test_an_app_whose_settings_name_a_digest_can_not_be_pinned(harbour: Harbour, redis: Redis) -> None:
+    ref = harbour.run_app(APP)
+    redis.hset(harbour.keys.version(*ref), "base_reference", "")
+    with pytest.raises(NotFound, match="can't be pinned"):
+        harbour.base_images.set_updates(APP, Updates.PINNED)
+
+
 @pytest.mark.parametrize("updates", [Updates.OFF, Updates.PINNED])
 def test_an_app_without_updates_is_left_alone_until_they_are_on_again(
     harbour: Harbour, updates: Updates
@@ -258,6 +365,46 @@ def test_what_an_index_held_is_found_out_afterwards(harbour: Harbour) -> None:
     assert sorted(asked) == sorted(f"meteor/galaxy-app@{digest(name)}" for name in ("index 1", "index 2"))
 
 
+def test_a_registry_that_does_not_tell_what_an_index_held_causes_no_update(harbour: Harbour) -> None:
+    harbour.tags.put_index("index 1", ours="image")
+    harbour.run_app(APP)
+    harbour.tags.denied.add(digest("index 1"))
+    harbour.tags.put_index("index 2", ours="image")
+    harbour.check()
+    with pytest.raises(RegistryDenied):
+        harbour.deliver()
+    assert harbour.automatic(APP) == []
+    harbour.tags.denied.clear()
+    due_now(harbour, harbour.keys.updates())
+    harbour.settle()
+    update = harbour.base_images.update(IMAGE)
+    assert update
+    assert (update.state, harbour.automatic(APP)) == (UpdateState.DONE, [])
+
+
+def due_now(harbour: Harbour, *keys: str) -> None:
+    """Time passes."""
+    for key in keys:
+        for member in harbour.redis.zrange(key, 0, -1):
+            harbour.redis.zadd(key, {member: 0})
+
+
+def test_a_rebuild_that_failed_is_due_when_its_pause_is_over_and_no_message_waits_for_that(
+    harbour: Harbour,
+) -> None:
+    at_rest(harbour, APP)
+    harbour.tags.put("second")
+    harbour.check()
+    harbour.deliver()
+    ref = harbour.queue.rebuilds.pop()
+    harbour.store.fail(harbour.pull(ref), "It rained.", retry_in_s=0.05, steps=())
+    assert harbour.store.take_due(10) == ()
+    time.sleep(0.06)
+    (due,) = harbour.store.take_due(10)
+    assert (due.ref, due.automatic) == (ref, True)
+    assert due.waited_s > 10**6, "its message has been used up"
+
+
 def test_waves_stop_when_builds_fail_and_go_on_at_a_persons_word(redis: Redis, key_prefix: str) -> None:
     harbour = Harbour(redis, key_prefix, update_waves="1,50%,100%")
     harbour.tags.put("first")
@@ -277,6 +424,77 @@ def test_waves_stop_when_builds_fail_and_go_on_at_a_persons_word(redis: Redis, k
     update = harbour.base_images.update(IMAGE)
     assert update
     assert (update.state, update.created, update.built, update.reason) == (UpdateState.DONE, 10, 9, None)
+    harbour.close()
+
+
+def test_what_failed_before_tells_a_wave_nothing_and_another_app_takes_its_place(
+    redis: Redis, key_prefix: str
+) -> None:
+    """One broken image after the other: each is noticed with one app more, and never with all."""
+    harbour = Harbour(redis, key_prefix, update_waves="1,10%,100%")
+    harbour.tags.put("first")
+    apps = names(40)
+    at_rest(harbour, *apps)
+    for number in range(1, 4):
+        harbour.tags.put(f"broken {number}")
+        look(harbour, failing=apps)
+        update = harbour.base_images.update(IMAGE)
+        assert update
+        assert (update.state, update.wave, update.created) == (UpdateState.PAUSED, 1, number)
+        assert f"1 of {number} builds failed" in str(update.reason)
+    harbour.close()
+
+
+def test_a_wave_whose_versions_were_dropped_tries_others(redis: Redis, key_prefix: str) -> None:
+    harbour = Harbour(redis, key_prefix, update_waves="1,100%")
+    harbour.tags.put("first")
+    apps = names(5)
+    at_rest(harbour, *apps)
+    harbour.tags.put("broken")
+    harbour.check()
+    harbour.deliver()
+    harbour.run_app(apps[0])  # a person was faster
+    harbour.settle(failing=frozenset(apps[1:]))
+    update = harbour.base_images.update(IMAGE)
+    assert update
+    assert (update.state, update.wave, update.dropped, update.failed) == (UpdateState.PAUSED, 1, 1, 1)
+    harbour.close()
+
+
+@pytest.mark.parametrize("waves", ["1,10%,100%", "3,100%"])
+def test_waves_go_on_with_apps_that_had_to_wait(redis: Redis, key_prefix: str, waves: str) -> None:
+    """Most apps are being deployed when the base image changes: they come after the walk has ended."""
+    harbour = Harbour(redis, key_prefix, update_waves=waves)
+    harbour.tags.put("first")
+    apps = names(40)
+    at_rest(harbour, *apps)
+    building = [harbour.pull(harbour.deploy(app)) for app in apps[2:]]
+    new = harbour.tags.put("second")
+    look(harbour)
+    for attempt in building:
+        harbour.finish(attempt)
+    harbour.settle()
+    assert {harbour.active(app).base_digest for app in apps} == {new}
+    update = harbour.base_images.update(IMAGE)
+    assert update
+    assert (update.state, update.created) == (UpdateState.DONE, 40)
+    harbour.close()
+
+
+def test_waves_spare_apps_also_when_the_walk_found_none_to_rebuild(redis: Redis, key_prefix: str) -> None:
+    harbour = Harbour(redis, key_prefix, update_waves="1,10%,100%")
+    harbour.tags.put("first")
+    apps = names(40)
+    at_rest(harbour, *apps)
+    building = [harbour.pull(harbour.deploy(app)) for app in apps]
+    harbour.tags.put("broken")
+    look(harbour)
+    for attempt in building:
+        harbour.finish(attempt)
+    harbour.settle(failing=frozenset(apps))
+    update = harbour.base_images.update(IMAGE)
+    assert update
+    assert (update.state, update.created, update.failed) == (UpdateState.PAUSED, 1, 1)
     harbour.close()
 
 
@@ -399,7 +617,7 @@ def _on(image: str) -> NewVersion:
 
 
 @pytest.mark.parametrize("lost", ["fan_outs", "calls", "rebuilds"])
-def test_lost_messages_are_sent_again(harbour: Harbour, redis: Redis, lost: str) -> None:
+def test_lost_messages_are_sent_again(harbour: Harbour, lost: str) -> None:
     apps = names(3)
     at_rest(harbour, *apps)
     new = harbour.tags.put("second")
@@ -410,10 +628,7 @@ def test_lost_messages_are_sent_again(harbour: Harbour, redis: Redis, lost: str)
         harbour.deliver()
     assert getattr(harbour.queue, lost)
     getattr(harbour.queue, lost).clear()
-    # time passes
-    for key in (harbour.keys.updates(), harbour.keys.handed_out(IMAGE), harbour.keys.due()):
-        for member in redis.zrange(key, 0, -1):
-            redis.zadd(key, {member: 0})
+    due_now(harbour, harbour.keys.updates(), harbour.keys.handed_out(IMAGE), harbour.keys.due())
     harbour.queue.rebuilds += [due.ref for due in harbour.store.take_due(10) if due.automatic]
     harbour.settle()
     assert {harbour.active(app).base_digest for app in apps} == {new}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -16,6 +18,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from galaxy.domain.errors import NotFound
 from galaxy.domain.models import VersionRef
 from galaxy.domain.states import UNFINISHED, VersionState
 from galaxy.domain.updates import Updates, Verdict, Wanted
@@ -32,7 +35,13 @@ APPS = ("a.example.com", "b.example.com", "c.example.com")
 PICK = st.integers(0, 10**6)
 #: Verdicts about an app with which nothing is left to do.
 AT_REST = frozenset(
-    {Verdict.UP_TO_DATE, Verdict.ALREADY_TRIED, Verdict.NOTHING_TO_REBUILD, Verdict.UPDATES_OFF}
+    {
+        Verdict.UP_TO_DATE,
+        Verdict.ALREADY_TRIED,
+        Verdict.NOTHING_TO_REBUILD,
+        Verdict.UPDATES_OFF,
+        Verdict.PINNED,
+    }
 )
 
 
@@ -42,8 +51,12 @@ class UpdatesMachine(RuleBasedStateMachine):
     def __init__(self, redis: Redis) -> None:
         super().__init__()
         self.harbour = Harbour(
-            redis, f"machine-{uuid4().hex}", bulk_builds_in_flight=2, update_waves="1,100%"
+            redis, f"machine-{uuid4().hex}", bulk_builds_in_flight=2, update_waves="1,2,100%"
         )
+        #: How often the tag had moved when an attempt last looked it up, by version; and when it was last polled.
+        self.moves, self.polled_at = 0, 0
+        self.pulled_at: dict[VersionRef, int] = {}
+        self.looked_at: set[VersionRef] = set()
         self.harbour.tags.put("a")
         self.moved: Counter[str] = Counter({self.harbour.tags._tags[IMAGE]: 1})
         self.attempts: list[Attempt] = []
@@ -58,13 +71,14 @@ class UpdatesMachine(RuleBasedStateMachine):
 
     @rule(app=st.sampled_from(APPS))
     def deploy_and_pull(self, app: str) -> None:
-        self.attempts.append(self.harbour.pull(self.harbour.deploy(app)))
+        self._pull(self.harbour.deploy(app))
 
     @rule(name=st.sampled_from("abcdef"), noticed=st.booleans())
     def the_tag_moves(self, name: str, *, noticed: bool) -> None:
         before = self.harbour.tags._tags[IMAGE]
         now = self.harbour.tags.put(name)
         self.moved[now] += before != now
+        self.moves += before != now
         if noticed:
             self._poll()
 
@@ -113,7 +127,7 @@ class UpdatesMachine(RuleBasedStateMachine):
             ref for ref in self._due() if self.harbour.store.version(ref).state in {S.QUEUED, S.RETRYING}
         ]
         if waiting:
-            self.attempts.append(self.harbour.pull(waiting[pick % len(waiting)]))
+            self._pull(waiting[pick % len(waiting)])
 
     @precondition(lambda self: self.attempts)
     @rule(pick=PICK)
@@ -129,10 +143,13 @@ class UpdatesMachine(RuleBasedStateMachine):
         if self.harbour.store.renew(attempt) is None:
             self.harbour.store.fail(attempt, "It rained.", retry_in_s=0, steps=())
 
-    @rule(app=st.sampled_from(APPS), updates=st.sampled_from([Updates.ON, Updates.ON, Updates.OFF]))
+    @rule(app=st.sampled_from(APPS), updates=st.sampled_from([Updates.ON, Updates.ON, *Updates]))
     def set_updates(self, app: str, updates: Updates) -> None:
-        if app in self.harbour.store.apps():
+        with suppress(NotFound):
             self.harbour.base_images.set_updates(app, updates)
+            if updates is not Updates.ON:
+                alive = [version for version in self.harbour.automatic(app) if version.state in UNFINISHED]
+                assert alive == []
 
     @invariant()
     def no_digest_is_built_again_unless_the_tag_came_back_to_it(self) -> None:
@@ -148,6 +165,14 @@ class UpdatesMachine(RuleBasedStateMachine):
                 assert times <= max(self.moved[digest], 1) * max(people, 1)
             alive = [version for version in self.harbour.automatic(app) if version.state in UNFINISHED]
             assert len(alive) <= 1, "a newer automatic version takes an older one's place"
+
+    @invariant()
+    def no_app_is_taken_back_to_what_its_build_had_found_outdated(self) -> None:
+        for version in self._all():
+            if version.automatic and version.ref not in self.looked_at:
+                self.looked_at.add(version.ref)
+                source = VersionRef(version.app, version.rebuild_of or 0)
+                assert self.polled_at >= self.pulled_at.get(source, 0)
 
     def teardown(self) -> None:
         harbour = self.harbour
@@ -177,10 +202,18 @@ class UpdatesMachine(RuleBasedStateMachine):
             self.attempts = []
             for ref in self._due():
                 if harbour.store.version(ref).state in {S.QUEUED, S.RETRYING}:
-                    harbour.finish(harbour.pull(ref))
+                    self._pull(ref)
+                    harbour.finish(self.attempts.pop())
         assert {version.state for version in self._all()} & UNFINISHED == set()
 
+    def _pull(self, ref: VersionRef) -> None:
+        attempt = self.harbour.pull(ref)
+        self.attempts.append(attempt)
+        if attempt.wanted_digest is None:
+            self.pulled_at[ref] = self.moves
+
     def _poll(self) -> None:
+        self.polled_at = self.moves
         self._everything_is_due()
         self.harbour.base_images.poll()
 
@@ -206,7 +239,7 @@ def test_no_update_is_lost_or_done_twice(redis_server: RedisServer) -> None:
         run_state_machine_as_test(
             lambda: UpdatesMachine(redis),
             settings=settings(
-                max_examples=20,
+                max_examples=int(os.environ.get("UPDATES_EXAMPLES", "20")),
                 stateful_step_count=30,
                 deadline=None,
                 database=None,

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from galaxy.adapters.registry import Registry
+from galaxy.domain.errors import RegistryThrottled
+from galaxy.domain.image_reference import ImageReference
 from galaxy.domain.states import VersionState
 from tests.support.registry_server import RegistryServer
 from tests.support.stores import new_version
@@ -158,6 +160,26 @@ def test_a_pause_that_a_registry_asks_for_holds_for_all_its_images_and_all_polle
     asked = len(server.seen)
     other = Harbour(harbour.redis, harbour.keys._prefix, Registry(docker_hub_mirror=server.url))
     assert other.base_images.poll() == 0
+    assert len(server.seen) == asked
+    other.close()
+
+
+def test_a_pause_that_a_build_was_asked_for_is_kept_by_all_workers(
+    harbour: Harbour, server: RegistryServer
+) -> None:
+    running(harbour, server)
+    server.faults.status, server.faults.headers = 429, {"Retry-After": "60"}
+    reference = ImageReference.parse(IMAGE)
+    with pytest.raises(RegistryThrottled, match="pause of 60 s"):
+        harbour.registries.resolve(reference)
+
+    asked = len(server.seen)
+    other = Harbour(harbour.redis, harbour.keys._prefix, Registry(docker_hub_mirror=server.url))
+    with pytest.raises(RegistryThrottled, match=r"lasts another (59|60) s") as told:
+        other.registries.resolve(reference)
+    assert 58 < told.value.retry_after_s <= 60
+    due_now = other.redis.zadd(other.keys.base_images(), {IMAGE: 0}, ch=True)
+    assert (due_now, other.base_images.poll()) == (1, 0)
     assert len(server.seen) == asked
     other.close()
 

@@ -13,7 +13,7 @@ from galaxy.adapters.log_stream import LogStream
 from galaxy.adapters.registry import Manifest
 from galaxy.adapters.registry.manifest import OCI_INDEX, OCI_MANIFEST, PlatformManifest
 from galaxy.adapters.update_store import UpdateStore
-from galaxy.domain.errors import BaseImageNotFound
+from galaxy.domain.errors import BaseImageNotFound, RegistryDenied
 from galaxy.domain.image_reference import ImageReference
 from galaxy.domain.models import Attempt, BuiltImage, VersionRef
 from galaxy.domain.states import Step, VersionState
@@ -24,6 +24,7 @@ from galaxy.services.fan_out import FanOut
 from galaxy.services.levels import Levels, Platforms
 from galaxy.services.logbook import Logbook
 from galaxy.services.rebuilds import Rebuilds
+from galaxy.services.registries import Registries
 from galaxy.settings import Settings
 from tests.support.stores import deploy, make_store
 
@@ -40,10 +41,11 @@ def digest(name: str) -> str:
 
 
 class Tags:
-    """A registry. `put` moves a tag; `fault`: what every call raises; `asked`: the calls, in order."""
+    """A registry. `put` moves a tag; `fault`: what every call raises; `denied`: digests that are refused; `asked`."""
 
     def __init__(self) -> None:
         self.fault: Exception | None = None
+        self.denied: set[str] = set()
         self.asked: list[tuple[str, str]] = []
         self._tags: dict[str, str] = {}
         self._manifests: dict[str, Manifest] = {}
@@ -65,6 +67,8 @@ class Tags:
 
     def manifest(self, reference: ImageReference) -> Manifest:
         self._ask("GET", reference)
+        if reference.digest in self.denied:
+            raise RegistryDenied(f"Access to {reference} was refused.")
         if reference.digest not in self._manifests:
             raise BaseImageNotFound(f"There is no image {reference}.")
         return self._manifests[reference.digest]
@@ -139,7 +143,8 @@ class Harbour:
         self.updates = UpdateStore(
             redis, self.keys, in_flight=settings.bulk_builds_in_flight, requeue_after_s=60
         )
-        platforms = Platforms(self.images, registry, settings.build_platform)
+        self.registries = Registries(registry, self.images)
+        platforms = Platforms(self.images, self.registries, settings.build_platform)
         self.levels = Levels(self.images, platforms, Compare(settings.base_image_compare))
         self.rebuilds = Rebuilds(self.updates, self.images, self.levels, queue, self.announcer)
         self.fan_out = FanOut(

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
     from galaxy.adapters.fake_engine import Program
     from galaxy.adapters.queue import TaskQueue
-    from galaxy.adapters.registry import Registry
     from galaxy.domain.contract import SetupScript
     from galaxy.domain.log import LogLine
     from galaxy.domain.models import Attempt, Version, VersionRef
     from galaxy.domain.states import Step
     from galaxy.services.build import Outcome
+    from galaxy.services.registries import Registries
 
 PREFIX = "workshop"
 REGISTRY = "registry.test"
@@ -121,7 +121,7 @@ class Workshop:
             store=self.store,
             queue=queue,
             engine=self.engine,
-            registry=cast("Registry", self.registry),
+            registry=cast("Registries", self.registry),
             logs=logbook,
             announcer=announcer,
             settings=self.settings,

@@ -402,13 +402,15 @@ def test_a_transfer_without_progress_is_cut_off_as_the_operators_business(step: 
 def test_a_committed_image_has_a_tag_of_its_attempt_until_it_is_recorded(workshop: Workshop) -> None:
     workshop.base_image(succeed)
     seen: list[tuple[str, ...]] = []
+    tokens: list[int] = []
 
-    def look(_: Attempt, step: Step) -> None:
+    def look(attempt: Attempt, step: Step) -> None:
         if step is Step.PUSH:
+            tokens.append(attempt.token)
             seen.extend(image.tags for image in workshop.engine.tagged_images(REGISTRY))
 
     workshop.run(workshop.deploy(), look)
-    assert seen == [(f"{REGISTRY}/apps/{APP}:1-workshop-1",)]
+    assert seen == [(f"{REGISTRY}/apps/{APP}:1-workshop-{tokens[0]}",)]
     assert [image.tags for image in workshop.engine.tagged_images(REGISTRY)] == [
         (f"{REGISTRY}/apps/{APP}:1",)
     ]

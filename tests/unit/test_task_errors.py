@@ -10,7 +10,7 @@ from celery import Celery
 from celery.backends.base import Backend
 
 from galaxy.domain.errors import AttemptFailed, BuildFailed, GalaxyError, InvalidInput, UnexpectedError
-from workers.task import only_our_words
+from workers.task import RetriedTask, only_our_words
 
 CANARY = "mongodb://user:password@db"
 
@@ -39,3 +39,18 @@ def test_our_error_leaves_a_task_without_the_error_behind_it() -> None:
     with pytest.raises(BuildFailed, match=r"It failed\.") as raised, only_our_words():
         raise BuildFailed("It failed.") from ValueError(CANARY)
     assert CANARY not in "".join(traceback.format_exception(raised.value))
+
+
+def test_a_failed_attempt_that_nobody_waits_for_ends_its_task() -> None:
+    """Celery would hold its message in a worker, and run it before what a person waits for."""
+    celery = Celery("unit", set_as_current=False)
+
+    @celery.task(base=RetriedTask, name="unit")
+    def task() -> None:
+        """Nobody runs it."""
+
+    failed = AttemptFailed("It failed.")
+    failed.automatic = True
+    with pytest.raises(AttemptFailed) as raised:
+        task.retry(exc=failed)
+    assert raised.value is failed

@@ -12,8 +12,7 @@ if ARGV[4] == 'done' and redis.call('ZCARD', KEYS[4]) > 0 then return 0 end
 redis.call('HSET', KEYS[1], 'state', ARGV[4], 'reason', ARGV[5])
 if ARGV[5] == '' then redis.call('HDEL', KEYS[1], 'reason') end
 if ARGV[7] == '1' then
-  redis.call('HSET', KEYS[1], 'wave', wave and wave + 1 or 2, 'wave_created', 0, 'wave_failed', 0,
-    'wave_failed_before', 0)
+  redis.call('HSET', KEYS[1], 'wave', wave and wave + 1 or 2, 'wave_created', 0, 'wave_failed', 0)
 end
 if ARGV[4] == 'running' then
   redis.call('ZADD', KEYS[2], ms(now_ms()), ARGV[6])

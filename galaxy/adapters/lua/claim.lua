@@ -14,7 +14,7 @@ end
 if not state then return {'missing', ''} end
 if state == 'building' then
   if holder == claim then
-    return claimed(tonumber(attempt), tonumber(redis.call('HGET', VERSION, 'token')))
+    return claimed(tonumber(attempt), redis.call('HGET', VERSION, 'token'))
   end
   return {tonumber(lease_until) > now and 'held' or 'expired', ''}
 end
@@ -28,4 +28,7 @@ local refused = move(VERSION, member, 'building')
 if refused then return refused end
 redis.call('HSET', VERSION, 'lease_until', ms(now + lease), 'claim', claim)
 redis.call('ZADD', DUE, ms(now + lease), member)
-return claimed(redis.call('HINCRBY', VERSION, 'attempt', 1), redis.call('HINCRBY', VERSION, 'token', 1))
+-- The time is in the token: a Redis that lost its last second must not give the same one to somebody else.
+local token = math.max(tonumber(redis.call('HGET', VERSION, 'token')) + 1, now)
+redis.call('HSET', VERSION, 'token', ms(token))
+return claimed(redis.call('HINCRBY', VERSION, 'attempt', 1), ms(token))

@@ -10,4 +10,8 @@ if token == ARGV[2] and state == 'build_failed' then return {state, tonumber(att
 local lost = lost_to(ARGV[2])
 if lost then return {'lost', lost} end
 redis.call('HSET', VERSION, 'steps', ARGV[7])
-return end_attempt(ARGV[1], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]))
+-- Its message has been used up. Should nobody claim it when it is due, it is enqueued again, however full the queue is;
+-- an automatic version at once, because for that no message waits.
+redis.call('HSET', VERSION, 'enqueued_at', 0)
+local grace = redis.call('HGET', VERSION, 'automatic') == '1' and 0 or tonumber(ARGV[6])
+return end_attempt(ARGV[1], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), grace)

@@ -4,11 +4,11 @@
 -- Secrets are copied here and leave the store on no other way.
 -- KEYS 9: update, 10: handed out, 11: made, 12: waiting, 13: admitted, 14: platforms, 15: base images.
 -- ARGV 1: app, 2: number of the update, 3: source, or '' when there is nothing to rebuild, 4: seen, 5: by,
--- 6: how many may be admitted, 7-10: prefixes of apps, versions, made, dependents.
+-- 6: how many may be admitted, 7-11: prefixes of apps, versions, made, unfinished, dependents.
 -- Returns {'made', version, base digest, how many are left handed out, free slots, superseded versions...},
 -- {'changed', level...}: decide again, {'skipped', left} or {'over', left}: the update has ended, or this was done before.
 local app, source, content = ARGV[1], ARGV[3], redis.call('HGET', KEYS[9], 'content')
-local prefixes = {platforms = KEYS[14], apps = ARGV[7], versions = ARGV[8], made = ARGV[9]}
+local prefixes = {platforms = KEYS[14], apps = ARGV[7], versions = ARGV[8], made = ARGV[9], unfinished = ARGV[10]}
 local function left() return redis.call('ZCARD', KEYS[10]) end
 
 if redis.call('HGET', KEYS[9], 'number') ~= ARGV[2] then return {'over', 0} end
@@ -67,9 +67,10 @@ redis.call('ZADD', KEYS[12], 'NX', ms(now), app .. ' ' .. number)
 redis.call('HSET', KEYS[11], content .. ' ' .. redis.call('HGET', key, 'origin'), number)
 redis.call('HINCRBY', KEYS[9], 'created', 1)
 redis.call('HINCRBY', KEYS[9], 'wave_created', 1)
+-- should its build fail, too, that says nothing about the base image
 if redis.call('HGET', ARGV[8] .. app .. ':' .. older, 'state') == 'build_failed' then
-  redis.call('HINCRBY', KEYS[9], 'wave_failed_before', 1)
+  redis.call('HSET', key, 'failed_before', 1)
 end
-index_dependent(app, APP, ARGV[8] .. app .. ':', ARGV[10], KEYS[15])
+index_dependent(app, APP, ARGV[8] .. app .. ':', ARGV[11], KEYS[15])
 reply[5] = math.max(0, ARGV[6] - redis.call('ZCARD', KEYS[13]))
 return reply

@@ -6,11 +6,11 @@
 -- Returns {how many were settled, members of waiting that have a slot...}.
 local now = now_ms()
 
-local function count(image, update, outcome)
+local function count(image, update, outcome, failed_before)
   local key = ARGV[7] .. image
   if not update or redis.call('HGET', key, 'number') ~= update then return end
   redis.call('HINCRBY', key, outcome, 1)
-  if outcome == 'failed' then redis.call('HINCRBY', key, 'wave_failed', 1) end
+  if outcome == 'failed' then redis.call('HINCRBY', key, failed_before and 'excused' or 'wave_failed', 1) end
   local created, built, failed, dropped = unpack(redis.call('HMGET', key, 'created', 'built', 'failed', 'dropped'))
   if tonumber(created) == (built or 0) + (failed or 0) + (dropped or 0) then
     redis.call('ZADD', KEYS[4], ms(now), image)
@@ -35,13 +35,13 @@ local function settle(app, number, to, from)
   redis.call('ZREM', KEYS[2], app .. ' ' .. number)
   redis.call('ZREM', KEYS[3], app .. ' ' .. number)
   if to == 'built' then return end
-  local image, update, digest = unpack(redis.call('HMGET', ARGV[4] .. app .. ':' .. number,
-    'base_reference', 'update', 'base_digest'))
-  if from ~= 'retired' then count(image, update, OUTCOMES[to]) end
+  local image, update, digest, failed_before = unpack(redis.call('HMGET', ARGV[4] .. app .. ':' .. number,
+    'base_reference', 'update', 'base_digest', 'failed_before'))
+  if from ~= 'retired' then count(image, update, OUTCOMES[to], failed_before) end
   if to == 'active' then
     index_dependent(app, ARGV[3] .. app, ARGV[4] .. app .. ':', ARGV[5], KEYS[5])
-  elseif redis.call('HGET', ARGV[3] .. app, 'last') ~= number then
-    return
+  elseif to == 'superseded' and redis.call('HGET', ARGV[3] .. app, 'last') ~= number then
+    return -- whoever took its place comes to an end, too
   end
   decide_again(app, to, digest)
 end

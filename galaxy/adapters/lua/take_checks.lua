@@ -1,7 +1,7 @@
 -- include: budget.lua
 -- Takes base images whose check is due, and hides each from other pollers for a while: one request, whoever polls.
 -- KEYS 1: base images, 2: updates. ARGV 1: limit, 2: lease (ms), 3: tokens a second, 4: most tokens,
--- 5: one base image to take now, or '', 6-11: prefixes of dependents, records, budgets, updates, handed out, late.
+-- 5: one base image to take now, or '', 6-12: prefixes of dependents, records, budgets, updates, handed out, late, ahead.
 -- Returns {base image, token, digest, platform digest, content, unchanged, errors} for each. With ARGV 5 an empty list
 -- stands for an unknown base image, and {base image, '', wait (ms), 'being checked' or 'budget'} for one that can't be
 -- taken now.
@@ -13,7 +13,7 @@ local reply, waiting = {}, {}
 local function forget(image)
   redis.call('ZREM', KEYS[1], image)
   redis.call('ZREM', KEYS[2], image)
-  for i = 7, 11 do if i ~= 8 then redis.call('DEL', ARGV[i] .. image) end end
+  for i = 7, 12 do if i ~= 8 then redis.call('UNLINK', ARGV[i] .. image) end end
 end
 
 local images = {only}
@@ -43,7 +43,7 @@ for _, image in ipairs(images) do
     else
       redis.call('ZADD', KEYS[1], ms(now + lease), image)
       local token = redis.call('HINCRBY', record, 'token', 1)
-      redis.call('HSET', record, 'lease_until', ms(now + lease))
+      redis.call('HSET', record, 'lease_until', ms(now + lease), 'asked_at', ms(now))
       local known = redis.call('HMGET', record, 'digest', 'platform_digest', 'content', 'unchanged', 'errors')
       table.insert(reply, {image, ms(token), known[1] or '', known[2] or '', known[3] or '',
         known[4] or '0', known[5] or '0'})
