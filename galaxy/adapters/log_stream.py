@@ -14,7 +14,7 @@ from galaxy.domain.errors import StoreError
 from galaxy.domain.log import EVERYTHING, LogBlock, LogFilter, LogLine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from redis import Redis
@@ -83,20 +83,18 @@ class LogStream:
         Returns:
             The cursor after the newest entry.
         """
-        batch = batch or Batch(uuid4().hex, 1)
-        keys = [self._keys.log(app), self._keys.log_size(app), self._keys.log_writer(app, batch.writer)]
-        arguments = [
-            batch.number,
-            batch.remembered_s * 1000,
-            self._retention_ms,
-            self._max_bytes,
-            ENTRY_OVERHEAD_BYTES,
-            ARGUMENTS_PER_ENTRY,
-            *to_arguments(blocks),
-        ]
+        keys, arguments = self._call(app, blocks, batch or Batch(uuid4().hex, 1))
         with _translated():
             newest: bytes = self._append(keys=keys, args=arguments)
         return newest.decode()
+
+    def append_each(self, batches: Iterable[tuple[str, Sequence[LogBlock], Batch]]) -> None:
+        """Appends blocks to the logs of apps, in one round trip; each batch as `append` does it."""
+        with _translated(), self._redis.pipeline(transaction=False) as pipeline:
+            for each in batches:
+                keys, arguments = self._call(*each)
+                self._append(keys=keys, args=arguments, client=pipeline)
+            pipeline.execute()
 
     def read(self, app: str, after: str = START, limit: int = 1000, only: LogFilter = EVERYTHING) -> LogPage:
         """Reads on after a cursor. No lines and the same cursor: that was the end, for now.
@@ -172,6 +170,22 @@ class LogStream:
             lines = [line for entry in entries if only.admits(entry.block) for line in entry.block.lines()]
             after = entries[-1].id if entries else after
             yield LogPage(lines, after)
+
+    def _call(
+        self, app: str, blocks: Sequence[LogBlock], batch: Batch
+    ) -> tuple[list[str], list[str | bytes | int]]:
+        """Keys and arguments of the script."""
+        keys = [self._keys.log(app), self._keys.log_size(app), self._keys.log_writer(app, batch.writer)]
+        arguments = [
+            batch.number,
+            batch.remembered_s * 1000,
+            self._retention_ms,
+            self._max_bytes,
+            ENTRY_OVERHEAD_BYTES,
+            ARGUMENTS_PER_ENTRY,
+            *to_arguments(blocks),
+        ]
+        return keys, arguments
 
     def _wait_for_entries(self, app: str, after: str, block_ms: int) -> list[_Entry]:
         log = self._keys.log(app)

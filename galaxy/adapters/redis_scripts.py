@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from functools import cache
 from importlib.resources import files
@@ -36,10 +35,29 @@ class RedisScripts:
             IllegalTransition: The script refused a move that `TRANSITIONS` does not have.
             StoreError: Redis can't be reached or refused the script.
         """
+        with translated():
+            return self._script(name)(keys=keys, args=[*arguments])
+
+    def run_each(self, name: str, calls: Iterable[tuple[Sequence[str], Iterable[str | float]]]) -> list[Any]:
+        """Runs one script several times in one round trip, each run by itself; returns their replies.
+
+        Args:
+            name: The script's.
+            calls: Keys and arguments of each run.
+
+        Raises:
+            IllegalTransition, StoreError: As `run`, for the first run that failed; the others were made.
+        """
+        script = self._script(name)
+        with translated(), self._redis.pipeline(transaction=False) as batch:
+            for keys, arguments in calls:
+                script(keys=keys, args=[*arguments], client=batch)
+            return batch.execute()
+
+    def _script(self, name: str) -> Script:
         if name not in self._scripts:
             self._scripts[name] = self._redis.register_script(_source(name))
-        with translated():
-            return self._scripts[name](keys=keys, args=[*arguments])
+        return self._scripts[name]
 
 
 def translated() -> AbstractContextManager[None]:
@@ -47,11 +65,19 @@ def translated() -> AbstractContextManager[None]:
     return redis_errors.translated("Redis", "GALAXY_STORE_URL")
 
 
+def _moves() -> str:
+    """`TRANSITIONS` as a table of Lua."""
+    rows = (
+        f"{state} = {{{', '.join(f'{each} = true' for each in sorted(to))}}}"
+        for state, to in TRANSITIONS.items()
+    )
+    return ", ".join(rows)
+
+
 @cache
 def _source(name: str) -> str:
-    moves = {state: dict.fromkeys(sorted(to), True) for state, to in TRANSITIONS.items()}
     folder = files("galaxy.adapters") / "lua"
-    prelude = (folder / "prelude.lua").read_text().replace("@TRANSITIONS@", json.dumps(moves))
+    prelude = (folder / "prelude.lua").read_text().replace("@TRANSITIONS@", _moves())
     script = (folder / f"{name}.lua").read_text()
     included = [(folder / other).read_text() for other in _INCLUDE.findall(script)]
     return "".join([prelude, *included, script])

@@ -277,18 +277,27 @@ class RedisStore:
         with translated():
             return cast("list[str]", self._redis.srandmember(self._keys.untold_apps(), limit))
 
-    def untold(self, app: str, limit: int) -> list[Announcement]:
-        """The oldest announcements that are not in the app's log yet, oldest first."""
-        with translated():
-            raw = self._redis.xrange(self._keys.untold(app), count=limit)
-        entries = cast("list[tuple[str, dict[str, str]]]", raw)
-        return [Announcement.model_validate({"id": entry_id, **fields}) for entry_id, fields in entries]
+    def untold(self, apps: Sequence[str], limit: int) -> dict[str, list[Announcement]]:
+        """By app, its oldest announcements that are not in its log yet, oldest first; at most `limit` of each."""
+        with translated(), self._redis.pipeline(transaction=False) as batch:
+            for app in apps:
+                batch.xrange(self._keys.untold(app), count=limit)
+            replies = cast("list[list[tuple[str, dict[str, str]]]]", batch.execute())
+        return {
+            app: [Announcement.model_validate({"id": entry_id, **fields}) for entry_id, fields in entries]
+            for app, entries in zip(apps, replies, strict=True)
+        }
 
-    def mark_told(self, told: Sequence[Announcement]) -> None:
-        """Forgets announcements of one app that its log has now."""
-        app = told[0].app
-        keys = [self._keys.untold(app), self._keys.untold_apps()]
-        self._scripts.run("mark_told", keys, [app, *(each.id for each in told)])
+    def mark_told(self, told: Iterable[Announcement]) -> None:
+        """Forgets announcements that the apps' logs have now."""
+        ids: dict[str, list[str]] = {}
+        for each in told:
+            ids.setdefault(each.app, []).append(each.id)
+        calls = [
+            ([self._keys.untold(app), self._keys.untold_apps()], [app, *of_app])
+            for app, of_app in ids.items()
+        ]
+        self._scripts.run_each("mark_told", calls)
 
     def unfinished(self, limit: int) -> tuple[Unfinished, ...]:
         """Versions that are neither active nor final; those that somebody has to look at first come first."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from galaxy.adapters.base_image_store import read_levels
 from galaxy.adapters.redis_scripts import RedisScripts, translated
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from galaxy.adapters.keys import Keys
+    from galaxy.adapters.queue import NewVersionCall
     from galaxy.domain.updates import AppLevel
 
 #: How many ends of builds and versions one script settles: well below a millisecond.
@@ -147,22 +148,25 @@ class UpdateStore:
 
     # -- new versions
 
-    def new_version(
-        self, image: str, number: int, app: str, *, source: int | None, seen: str
-    ) -> Made | NotMade | AppLevel:
-        """Makes the version that an app was handed out for, once, unless the app has changed since it was looked at.
+    def new_versions(
+        self, image: str, number: int, calls: Sequence[NewVersionCall]
+    ) -> list[Made | NotMade | AppLevel]:
+        """Makes the versions that apps were handed out for, each once, unless its app has changed since.
 
         Args:
             image: The base image.
             number: The update's.
-            app: Its name.
-            source: The version whose code it has; None to record that none is needed.
-            seen: Of the app's level that this was decided by; anything else is answered with the level.
+            calls: For each app, what was decided, and by which `AppLevel.seen`.
 
         Returns:
-            Where the app stands, if it has to be decided about again.
+            For each call what came of it: where the app stands, if it has to be decided about again.
         """
-        keys = self._keys
+        replies = self._scripts.run_each("new_version", (self._call(image, number, call) for call in calls))
+        return [_outcome(call.app, reply) for call, reply in zip(calls, replies, strict=True)]
+
+    def _call(self, image: str, number: int, call: NewVersionCall) -> tuple[list[str], list[str | int]]:
+        """Keys and arguments of the script."""
+        keys, app = self._keys, call.app
         more = [
             keys.update(image), keys.handed_out(image), keys.made(app), keys.waiting(), keys.admitted(),
             keys.platforms(), keys.base_images(),
@@ -170,17 +174,8 @@ class UpdateStore:
         prefixes = (
             keys.app(""), keys.all_versions(), keys.made(""), keys.unfinished(""), keys.dependents(""),
         )  # fmt: skip
-        outcome, *rest = self._scripts.run(
-            "new_version",
-            [*keys.of_version(app, 0), *more],
-            [app, number, source or "", seen, AUTOMATIC_BY, self._in_flight, *prefixes],
-        )
-        if outcome == "changed":
-            return read_levels(rest)[0]
-        if outcome == "made":
-            version, digest, left, free, *superseded = rest
-            return Made(VersionRef(app, version), digest, left, free, tuple(superseded))
-        return NotMade(rest[0])
+        arguments = [app, number, call.source or "", call.seen, AUTOMATIC_BY, self._in_flight, *prefixes]
+        return [*keys.of_version(app, 0), *more], arguments
 
     # -- admission
 
@@ -210,3 +205,14 @@ class UpdateStore:
             [f"{ref.app} {ref.number}", self._in_flight, self._requeue_ms, keys.update("")],
         )
         return outcome
+
+
+def _outcome(app: str, reply: Sequence[Any]) -> Made | NotMade | AppLevel:
+    """What `new_version.lua` answered."""
+    outcome, *rest = reply
+    if outcome == "changed":
+        return read_levels(rest)[0]
+    if outcome == "made":
+        version, digest, left, free, *superseded = rest
+        return Made(VersionRef(app, version), digest, left, free, tuple(superseded))
+    return NotMade(rest[0])

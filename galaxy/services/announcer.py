@@ -9,11 +9,14 @@ import structlog
 from galaxy.domain.errors import StoreError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from galaxy.adapters.store import RedisStore
     from galaxy.services.logbook import Logbook
 
 logger = structlog.get_logger(__name__)
 
+_APPS_AT_ONCE: Final = 25
 _PAGE: Final = 100
 
 
@@ -28,12 +31,12 @@ class Announcer:
         self._store = store
         self._logs = logs
 
-    def tell(self, app: str) -> None:
-        """Brings one app's log up to date. Raises nothing: what fails now is told later."""
+    def tell(self, *apps: str) -> None:
+        """Brings the apps' logs up to date. Raises nothing: what fails now is told later."""
         try:
-            self._deliver(app)
+            self._deliver(apps)
         except StoreError as error:
-            logger.warning("announcement.delayed", app=app, error=str(error))
+            logger.warning("announcement.delayed", apps=apps, error=str(error))
 
     def tell_all(self) -> None:
         """Brings all logs up to date, for whoever died before it could.
@@ -41,12 +44,13 @@ class Announcer:
         Raises:
             StoreError: One of the two can't be reached; the rest is told next time.
         """
-        while apps := self._store.untold_apps(_PAGE):
-            for app in apps:
-                self._deliver(app)
+        while apps := self._store.untold_apps(_APPS_AT_ONCE):
+            self._deliver(apps)
 
-    def _deliver(self, app: str) -> None:
-        while untold := self._store.untold(app, _PAGE):
-            for each in untold:
-                self._logs.announce(each)
-            self._store.mark_told(untold)
+    def _deliver(self, apps: Sequence[str]) -> None:
+        while apps:
+            untold = self._store.untold(apps, _PAGE)
+            announcements = [each for of_app in untold.values() for each in of_app]
+            self._logs.announce(announcements)
+            self._store.mark_told(announcements)
+            apps = [app for app, of_app in untold.items() if len(of_app) == _PAGE]

@@ -8,6 +8,8 @@ from galaxy.adapters.log_stream import Batch
 from galaxy.adapters.log_writer import LogWriter
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from galaxy.adapters.log_stream import LogStream
     from galaxy.domain.announcement import Announcement
     from galaxy.domain.models import VersionRef
@@ -35,10 +37,12 @@ class Logbook:
             max_output_bytes=self._attempt_max_bytes,
         )
 
-    def announce(self, announcement: Announcement) -> None:
-        """Writes what happened to a version; once, however often it is called."""
-        batch = Batch("announcements", announcement.number, remembered_s=_REMEMBERED_S)
-        self._stream.append(announcement.app, announcement.blocks(), batch)
+    def announce(self, announcements: Iterable[Announcement]) -> None:
+        """Writes what happened to versions, in this order; each once, however often it is called."""
+        self._stream.append_each(
+            (each.app, each.blocks(), Batch("announcements", each.number, remembered_s=_REMEMBERED_S))
+            for each in announcements
+        )
 
     def cursor_now(self, app: str) -> str:
         """The cursor after everything that is in the app's log now."""

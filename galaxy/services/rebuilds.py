@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from galaxy.adapters.base_image_store import familiar
+from galaxy.adapters.queue import NewVersionCall
 from galaxy.adapters.update_store import Made, NotMade
 from galaxy.domain.errors import GalaxyError, QueueError
+from galaxy.domain.updates import AppLevel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from galaxy.adapters.base_image_store import BaseImageStore
-    from galaxy.adapters.queue import NewVersionCall, TaskQueue
+    from galaxy.adapters.queue import TaskQueue
     from galaxy.adapters.update_store import UpdateStore
     from galaxy.domain.models import VersionRef
     from galaxy.services.announcer import Announcer
@@ -54,7 +56,7 @@ class Rebuilds:
         self._queue = queue
         self._announcer = announcer
 
-    def make(self, image: str, update: int, calls: Iterable[NewVersionCall]) -> str:
+    def make(self, image: str, update: int, calls: Sequence[NewVersionCall]) -> str:
         """Makes each app's new version on a changed base image, unless it needs none; returns a sentence.
 
         Args:
@@ -63,41 +65,39 @@ class Rebuilds:
             calls: Apps that the fan-out handed out.
         """
         made: list[Made] = []
-        needless: list[str] = []
-        for call in calls:
-            outcome = self._make_one(image, update, call)
-            if isinstance(outcome, Made):
-                made.append(outcome)
-                self._announcer.tell(call.app)
-            else:
-                needless.append(call.app)
-            if isinstance(outcome, Made | NotMade) and outcome.left in {LOW_WATER, 0}:
+        again = calls
+        for _ in range(_TRIES):
+            outcomes = self._store.new_versions(image, update, again)
+            made += (each for each in outcomes if isinstance(each, Made))
+            done = [each for each in outcomes if isinstance(each, Made | NotMade)]
+            if any(each.left in {LOW_WATER, 0} for each in done):
                 with suppress(QueueError):  # the reconciler makes up for it
                     self._queue.fan_out(image, update)
+            again = self._decide_again(image, [each for each in outcomes if isinstance(each, AppLevel)])
+            if not again:
+                break
+        self._announcer.tell(*(each.ref.app for each in made))
         if made and made[-1].free:
             with suppress(GalaxyError):  # as above
                 self._admit()
+        needless = {call.app for call in calls} - {each.ref.app for each in made}
         told = [
             *(f"Made {each.ref}." for each in made),
-            *(f"{app} needs no new version." for app in needless),
+            *(f"{app} needs no new version." for app in sorted(needless)),
         ]
         return f"Update {update} of {familiar(image)}: {' '.join(told)}"
 
-    def _make_one(self, image: str, update: int, call: NewVersionCall) -> Made | NotMade | None:
-        """One app's version. None: the update is over, or the app is decided about again when its version is final."""
-        _, source, seen = call
-        for _ in range(_TRIES):
-            outcome = self._store.new_version(image, update, call.app, source=source or None, seen=seen)
-            if isinstance(outcome, Made | NotMade):
-                return outcome
-            current = self._store.update(image)
-            if current is None:
-                break
-            # with what was not known, the app stands elsewhere
-            learned = self._levels.learn(current.wanted, [outcome])
-            decision = self._levels.decide(outcome, current.wanted)
-            source, seen = decision.source or 0, "" if learned else outcome.seen
-        return None
+    def _decide_again(self, image: str, levels: Sequence[AppLevel]) -> list[NewVersionCall]:
+        """About apps to which something happened since they were handed out. None are left if the update is over."""
+        if not levels or (update := self._store.update(image)) is None:
+            return []
+        # with what was not known, an app stands elsewhere
+        learned = self._levels.learn(update.wanted, levels)
+        decisions = ((level, self._levels.decide(level, update.wanted)) for level in levels)
+        return [
+            NewVersionCall(level.app, decision.source or 0, "" if learned else level.seen)
+            for level, decision in decisions
+        ]
 
     def go_on(self) -> int:
         """Admits automatic versions while there are slots, and wakes updates that can go on.

@@ -251,7 +251,9 @@ def test_a_call_whose_answer_was_lost_is_repeated_and_answered_as_if_nothing_had
             Losing.lose_next = app.startswith("lossy")
             answers.append(make(lossy, ref, attempt))
             assert not Losing.lose_next
-            told.append([(each.event, each.version, each.attempt) for each in prepared.untold(app, 100)])
+            told.append(
+                [(each.event, each.version, each.attempt) for each in prepared.untold([app], 100)[app]]
+            )
             told.append([(entry.event, entry.version) for entry in prepared.activity(app)])
     assert answers[1] == answers[2]
     assert told[2:4] == told[4:]
@@ -612,23 +614,23 @@ def test_a_version_that_nobody_enqueues_waits_longer_and_longer(
 def test_what_is_told_is_forgotten_and_the_rest_is_not(store: RedisStore) -> None:
     bring_to(store, S.BUILT)
     bring_to(store, S.QUEUED, "other.example.com")
-    first, second = store.untold(APP, 10)
+    first, second = store.untold([APP], 10)[APP]
     assert (first.event, second.event) == ("deployed", "built")
     assert first.number < second.number
     assert sorted(store.untold_apps(10)) == ["other.example.com", APP]
     store.mark_told([first])
-    assert store.untold(APP, 10) == [second]
+    assert store.untold([APP], 10)[APP] == [second]
     store.mark_told([first, second])
-    assert store.untold(APP, 10) == []
+    assert store.untold([APP], 10)[APP] == []
     assert store.untold_apps(10) == ["other.example.com"]
 
 
 def test_a_move_that_is_refused_has_nothing_to_tell(store: RedisStore) -> None:
     ref, _ = bring_to(store, S.BUILD_FAILED)
-    before = store.untold(APP, 100)
+    before = store.untold([APP], 100)[APP]
     with pytest.raises(IllegalTransition):
         store.cancel(ref, "No more.")
-    assert store.untold(APP, 100) == before
+    assert store.untold([APP], 100)[APP] == before
 
 
 # -- reading

@@ -84,7 +84,7 @@ class StoreMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.told)
     @rule(count=st.integers(1, 5))
     def tell(self, count: int) -> None:
-        self.store.mark_told(self.store.untold(APP, count))
+        self.store.mark_told(self.store.untold([APP], count)[APP])
         del self.told[:count]
 
     def teardown(self) -> None:
@@ -236,7 +236,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def every_move_is_told_once_and_in_order(self) -> None:
-        untold = [(each.event, each.version) for each in self.store.untold(APP, 1000)]
+        untold = [(each.event, each.version) for each in self.store.untold([APP], 1000)[APP]]
         assert untold == self.told
         assert self.store.untold_apps(10) == ([APP] if self.told else [])
 

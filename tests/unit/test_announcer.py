@@ -86,7 +86,7 @@ def test_logs_that_are_away_keep_no_version_from_moving(
         raise StoreError("The logs' Redis can't be reached.")
 
     with monkeypatch.context() as patched:
-        patched.setattr(workshop.log, "append", away)
+        patched.setattr(workshop.log, "append_each", away)
         assert workshop.reconciler.run() == 1
     assert workshop.queue.builds == [(ref, 0)]
     assert workshop.lines() == []

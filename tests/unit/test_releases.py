@@ -84,9 +84,10 @@ def test_a_log_that_is_away_does_not_fail_a_cancel(
     def away(*_: object) -> None:
         raise StoreError("The logs' Redis can't be reached.")
 
-    monkeypatch.setattr(workshop.log, "append", away)
+    monkeypatch.setattr(workshop.log, "append_each", away)
     releases.cancel(app=APP, number=1, by="ada")
     assert workshop.version(ref).state is S.CANCELLED
+    assert workshop.lines() == []
 
 
 def test_a_log_that_is_away_does_not_fail_a_deploy(
@@ -96,7 +97,8 @@ def test_a_log_that_is_away_does_not_fail_a_deploy(
         raise StoreError("The logs' Redis can't be reached.")
 
     monkeypatch.setattr(workshop.log, "cursor_now", away)
-    monkeypatch.setattr(workshop.log, "append", away)
+    monkeypatch.setattr(workshop.log, "append_each", away)
     deployed = releases.deploy(app=APP, settings="{}", bundle_url="https://bundles.example.com/1.tar.gz")
     assert workshop.version(VersionRef(APP, deployed.version)).state is S.QUEUED
     assert deployed.log_cursor == START
+    assert workshop.lines() == []

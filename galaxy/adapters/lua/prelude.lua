@@ -1,5 +1,5 @@
 -- Stands before every script of the store. The moves come from TRANSITIONS in galaxy/domain/states.py.
-local TRANSITIONS = cjson.decode([==[@TRANSITIONS@]==])
+local TRANSITIONS = {@TRANSITIONS@}
 
 local function now_ms()
   local time = redis.call('TIME')
