@@ -44,9 +44,6 @@ TRANSPORT_OPTIONS: Final = {
     "health_check_interval": 10,
 }
 
-#: So many messages carry the apps of a page, if these are more.
-_MESSAGES: Final = 2
-
 #: A key in the broker's database, beside kombu's own: since when (s) the database has not been emptied.
 _SINCE: Final = "galaxy.since"
 
@@ -143,20 +140,18 @@ class TaskQueue:
     def new_versions(self, image: str, update: int, calls: Sequence[NewVersionCall]) -> None:
         """Apps need an automatic version each, for an update of a base image.
 
-        A message costs a worker about as much as three versions, so that many apps share messages.
+        They share a message, which costs a worker about as much as twenty versions do.
         """
-        size = max(1, len(calls) // _MESSAGES)
-        with _translated(), self._celery.producer_pool.acquire(block=True) as producer:
-            for first in range(0, len(calls), size):
-                apps = [list(call) for call in calls[first : first + size]]
-                self._celery.send_task(
-                    "tasks.new_version",
-                    kwargs={"image": image, "update": update, "apps": apps},
-                    queue=BASE_IMAGES,
-                    producer=producer,
-                    ignore_result=True,
-                    retry_policy=_RETRY,
-                )
+        if not calls:
+            return
+        with _translated():
+            self._celery.send_task(
+                "tasks.new_version",
+                kwargs={"image": image, "update": update, "apps": [list(call) for call in calls]},
+                queue=BASE_IMAGES,
+                ignore_result=True,
+                retry_policy=_RETRY,
+            )
 
     def _send(self, task: str, ref: VersionRef, queue: str, retries: int) -> None:
         arguments = {"app": ref.app, "version": ref.number}

@@ -179,8 +179,12 @@ class UpdateStore:
 
     # -- admission
 
-    def settle(self) -> list[VersionRef]:
-        """Settles builds and versions that have ended; returns waiting automatic versions that have a slot now."""
+    def settle(self, *, at_least: int = 0) -> list[VersionRef]:
+        """Settles builds and versions that have ended; returns the next automatic versions, if a slot is free now.
+
+        Args:
+            at_least: So many of them, even if there are fewer slots: some may be outdated.
+        """
         keys = self._keys
         prefixes = (
             keys.app(""), keys.all_versions(), keys.dependents(""), keys.base_image(""), keys.update(""),
@@ -190,21 +194,21 @@ class UpdateStore:
             settled, *members = self._scripts.run(
                 "settle_ends",
                 [keys.ended(), keys.waiting(), keys.admitted(), keys.updates(), keys.base_images()],
-                [_SETTLED_AT_ONCE, self._in_flight, *prefixes],
+                [_SETTLED_AT_ONCE, self._in_flight, *prefixes, at_least],
             )
             if settled < _SETTLED_AT_ONCE:
                 pairs = (str(member).split(" ") for member in members)
                 return [VersionRef(app, int(number)) for app, number in pairs]
 
-    def admit(self, ref: VersionRef) -> str:
-        """Lets a waiting version into the queue: `admitted`, or why not: `full`, `superseded` or `gone`."""
+    def admit(self, refs: Sequence[VersionRef]) -> list[str]:
+        """Lets waiting versions into the queue: for each `admitted`, or why not: `full`, `superseded` or `gone`."""
         keys = self._keys
-        outcome: str = self._scripts.run(
-            "admit",
-            [*keys.of_version(*ref), keys.waiting(), keys.admitted()],
-            [f"{ref.app} {ref.number}", self._in_flight, self._requeue_ms, keys.update("")],
+        rest: list[str | int] = [self._in_flight, self._requeue_ms, keys.update("")]
+        calls = (
+            ([*keys.of_version(*ref), keys.waiting(), keys.admitted()], [f"{ref.app} {ref.number}", *rest])
+            for ref in refs
         )
-        return outcome
+        return self._scripts.run_each("admit", calls)
 
 
 def _outcome(app: str, reply: Sequence[Any]) -> Made | NotMade | AppLevel:

@@ -105,7 +105,8 @@ class FanOut:
 
     def _ask_again(self, update: Update) -> None:
         forgotten = self._store.take_forgotten(update.image, after_s=_FORGOTTEN_S, limit=LOW_WATER)
-        self._ask_for(update, [NewVersionCall(app) for app in forgotten])
+        for first in range(0, len(forgotten), _PAGE):
+            self._ask_for(update, [NewVersionCall(app) for app in forgotten[first : first + _PAGE]])
 
     def _ask_for(self, update: Update, calls: Sequence[NewVersionCall]) -> None:
         self._queue.new_versions(update.image, update.number, calls)

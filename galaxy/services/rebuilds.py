@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from galaxy.adapters.base_image_store import BaseImageStore
     from galaxy.adapters.queue import TaskQueue
     from galaxy.adapters.update_store import UpdateStore
-    from galaxy.domain.models import VersionRef
     from galaxy.services.announcer import Announcer
     from galaxy.services.levels import Levels
 
@@ -31,9 +30,10 @@ LOW_WATER: Final = 100
 _TRIES: Final = 10
 #: How often an update with work left is looked at, should all its messages be lost.
 _LOOK_AGAIN_S: Final = 5.0
-#: Each round drops as many outdated versions as there are slots. At a build's end this has to be short.
+#: Outdated versions are dropped in rounds of so many. At a build's end this has to be short.
+_ROUND: Final = 25
 _MOST_ROUNDS: Final = 10
-_MOST_ROUNDS_OF_RECONCILER: Final = 300
+_MOST_ROUNDS_OF_RECONCILER: Final = 200
 _UPDATES_AT_ONCE: Final = 100
 _INDEXED_AT_ONCE: Final = 500
 
@@ -119,17 +119,16 @@ class Rebuilds:
 
     def _admit(self, most_rounds: int = _MOST_ROUNDS) -> int:
         admitted = 0
+        at_least = 0
         for _ in range(most_rounds):
-            free = self._store.settle()
-            outcomes = [self._admit_one(ref) for ref in free]
-            admitted += outcomes.count("admitted")
+            refs = self._store.settle(at_least=at_least)
+            outcomes = self._store.admit(refs)
+            for ref, outcome in zip(refs, outcomes, strict=True):
+                if outcome == "admitted":
+                    admitted += 1
+                    with suppress(QueueError):  # it is due: the reconciler enqueues it
+                        self._queue.build(ref, automatic=True)
             if "superseded" not in outcomes:
                 break
+            at_least = _ROUND
         return admitted
-
-    def _admit_one(self, ref: VersionRef) -> str:
-        outcome = self._store.admit(ref)
-        if outcome == "admitted":
-            with suppress(QueueError):  # it is due now: the reconciler enqueues it
-                self._queue.build(ref, automatic=True)
-        return outcome

@@ -2,8 +2,8 @@
 -- Draws what follows from builds and versions that have ended: slots of automatic builds are free again, updates count,
 -- and apps that are not on their base image's digest after all are decided about again.
 -- KEYS 1: ended, 2: waiting, 3: admitted, 4: updates, 5: base images. ARGV 1: limit, 2: how many may be admitted,
--- 3-8: prefixes of apps, versions, dependents, records, updates, late.
--- Returns {how many were settled, members of waiting that have a slot...}.
+-- 3-8: prefixes of apps, versions, dependents, records, updates, late, 9: how many to return at least, if a slot is free.
+-- Returns {how many were settled, members of waiting that come first...}: as many as there are free slots, or ARGV 9.
 local now = now_ms()
 
 local function count(image, update, outcome, failed_before)
@@ -52,6 +52,7 @@ for _, ended in ipairs(ends) do settle(string.match(ended, '^(%S+) (%d+) (%S+) (
 local reply = {#ends}
 local free = ARGV[2] - redis.call('ZCARD', KEYS[3])
 if free > 0 then
-  for _, member in ipairs(redis.call('ZRANGE', KEYS[2], 0, free - 1)) do table.insert(reply, member) end
+  local last = math.max(free, tonumber(ARGV[9])) - 1
+  for _, member in ipairs(redis.call('ZRANGE', KEYS[2], 0, last)) do table.insert(reply, member) end
 end
 return reply
