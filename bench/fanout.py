@@ -53,6 +53,8 @@ _NAIVE_QUEUE: Final = "naive"
 #: Lists and hashes of the broker that hold messages.
 _MESSAGES: Final = (*QUEUES, "unacked")
 _LOOK_EVERY_S: Final = 0.005
+#: All at once: a worker that is still at work must not find half of it.
+_FORGET: Final = "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('UNLINK', key) end"
 
 
 def run(*, quick: bool) -> Iterator[Finding]:
@@ -210,8 +212,7 @@ def _now(here: Fleet) -> float:
 def _begin(here: Fleet, dependents: int) -> None:
     """Apps that are built on what the tag holds, and nothing left to do."""
     _wait_until_idle(here)
-    for key in here.store.scan_iter(f"{here.pipeline.settings.key_prefix}:*", count=1000):
-        here.store.unlink(key)
+    here.store.eval(_FORGET, 0, f"{here.pipeline.settings.key_prefix}:*")
     here.broker.delete(*QUEUES)
     _publish()
     digest = here.pipeline.registry.resolve(ImageReference.parse(_IMAGE))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from tests.support.fleet import Process
 
-APPS = int(os.environ.get("UPDATE_APPS", "60"))
+APPS = int(os.environ.get("UPDATE_APPS", "100"))
 KILLS = int(os.environ.get("UPDATE_KILLS", "5"))
 REPOSITORY = "meteor/galaxy-app"
 
@@ -84,18 +84,31 @@ def test_each_app_gets_exactly_one_version_whoever_is_killed(fleet: Fleet, serve
 
     queues = {"control-a": "control,rollouts,base-images", "control-b": "control,base-images,rollouts"}
     queues["build"] = "builds,builds.bulk"
-    workers: dict[str, Process] = {name: fleet.worker(name, queues[name], 1) for name in queues}
+
+    def start(name: str) -> Process:
+        if name == "beat":
+            return fleet.celery("beat", "beat", "-l", "info")
+        return fleet.worker(name, queues[name], 1)
+
+    def done() -> int:
+        return sum(fleet.store.active_version(app) == 2 for app in apps)
+
+    workers: dict[str, Process] = {name: start(name) for name in queues}
     for worker in workers.values():
         worker.wait_for("ready.")
-    fleet.celery("beat", "beat", "-l", "info")
+    workers["beat"] = start("beat")
+    eventually("the update has begun", lambda: fleet.store.versions(apps[0])[0].number == 2)
+    done_before: list[int] = []
     for _ in range(KILLS):
-        time.sleep(chance.uniform(0.2, 2))
+        time.sleep(chance.uniform(0.1, 1.5))
+        done_before.append(done())
         name = chance.choice([*workers])
         workers[name].kill_all()
-        workers[name] = fleet.worker(name, queues[name], 1)
+        workers[name] = start(name)
+    assert done_before[0] < APPS, "it was over before anybody was killed"
 
     def active_on_it() -> bool:
-        return all(fleet.store.active_version(app) == 2 for app in apps)
+        return done() == APPS
 
     eventually("every app is active on the new base image", active_on_it, timeout_s=150)
     for app in apps:
