@@ -1,11 +1,13 @@
-"""An update of a base image with 1,000 to 1,000,000 dependents: for how long one call keeps everybody else from Redis.
+"""An update of a base image with 1,000 to 1,000,000 dependents: for how long one script keeps all others from Redis.
 
-On a Redis of its own, whose slow log knows how long each command took, those of scripts included.
+On a Redis of its own, whose slow log knows how long each script took. That includes the moments in which the machine
+gives Redis no processor, so what counts of each script is its 99th percentile.
 """
 
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from redis import Redis
 
 from bench.dependents import deploy_dependents
-from bench.measure import CannotRun, Quantity
+from bench.measure import CannotRun, Quantity, percentile
 from bench.own_redis import own_redis, settings_on
 from bench.surroundings import publish_tags
 from galaxy.adapters.queue import NewVersionCall
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 GOAL_MS: Final = 1.0
 DEPENDENTS: Final = (1_000, 10_000, 100_000, 1_000_000)
 QUICK_DEPENDENTS: Final = DEPENDENTS[:2]
-#: A command also takes long when the machine gives Redis no processor; what is our doing takes long in each round.
+#: What is our doing takes long in each round.
 ROUNDS: Final = 3
 #: So many apps are handed out in a round, and so many of their versions are built.
 _HANDED_OUT, _BUILT = 1_000, 50
@@ -38,8 +40,6 @@ _LISTED: Final = 2_000
 
 _REPOSITORY: Final = "bench/dependents-growth"
 _IMAGE: Final = f"{_REPOSITORY}:1"
-#: What takes less is not even noted.
-_NOTED_US: Final = 50
 _SLOW_LOG: Final = 1_000_000
 
 
@@ -57,11 +57,13 @@ def run(*, quick: bool) -> Iterator[Finding]:
         for dependents in QUICK_DEPENDENTS if quick else DEPENDENTS:
             update = _Update(url, redis, mirror, dependents)
             update.prepare()
-            longest = [update.longest_block_ms(number) for number in range(1, ROUNDS + 1)]
-            detail = f"the longest of each round: {', '.join(f'{each:.2f}' for each in longest)}"
+            took_ms = [update.blocks_ms(number) for number in range(1, ROUNDS + 1)]
+            longest = min(max(percentile(script, 99) for script in scripts) for scripts in took_ms)
+            most = max(ms for scripts in took_ms for script in scripts for ms in script)
+            calls = sum(len(script) for scripts in took_ms for script in scripts)
             name = f"dependents_growth, {dependents:,} dependents: longest block"
-            yield Quantity(name, min(longest), "ms", GOAL_MS, detail)
-            redis.flushall()
+            yield Quantity(name, longest, "ms", GOAL_MS, f"the longest of all {calls:,}: {most:.2f}")
+            redis.flushall(asynchronous=True)
 
 
 @dataclass(frozen=True)
@@ -86,16 +88,23 @@ class _Update:
         deploy_dependents(here, self.redis, _IMAGE, digest, self.dependents)
         here.base_images.check(_IMAGE)
 
-    def longest_block_ms(self, number: int) -> float:
-        """Lets the base image change and its update begin, as workers do it; returns the longest command."""
+    def blocks_ms(self, number: int) -> list[list[float]]:
+        """Lets the base image change and its update begin, as workers do it.
+
+        Returns:
+            For each script, how long each of its runs took.
+        """
         self._publish(number)
         self.redis.slowlog_reset()
-        self.redis.config_set("slowlog-log-slower-than", _NOTED_US)
+        self.redis.config_set("slowlog-log-slower-than", 0)
         self._go_through()
         self.redis.config_set("slowlog-log-slower-than", -1)
-        # FLUSHDB and the like are not among them: nothing but the pipeline's own calls was made
-        noted = self.redis.slowlog_get(_SLOW_LOG)
-        return max((int(each["duration"]) for each in noted), default=0) / 1000
+        took_ms: defaultdict[str, list[float]] = defaultdict(list)
+        for noted in self.redis.slowlog_get(_SLOW_LOG):
+            name, script, *_ = noted["command"].split()
+            if name in {b"EVALSHA", "EVALSHA"}:
+                took_ms[script].append(noted["duration"] / 1000)
+        return [*took_ms.values()]
 
     def _go_through(self) -> None:
         here = self.pipeline
@@ -112,6 +121,7 @@ class _Update:
                 raise CannotRun(f"The update hands out nothing more after {made} apps.")
             here.rebuilds.make(update.image, update.number, [NewVersionCall(app) for app in apps])
             made += len(apps)
+        here.rebuilds.keep_going()  # also forgets what the change before had admitted
         for _ in range(_BUILT):
             for member in self.redis.zrange(here.keys.admitted(), 0, 0):
                 self._build(here, member)

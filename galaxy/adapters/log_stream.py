@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from galaxy.adapters.log_entry import ARGUMENTS_PER_ENTRY, ENTRY_OVERHEAD_BYTES, from_fields, to_arguments
 from galaxy.adapters.redis_errors import translated
+from galaxy.adapters.redis_scripts import run_each
 from galaxy.domain.errors import StoreError
 from galaxy.domain.log import EVERYTHING, LogBlock, LogFilter, LogLine
 
@@ -89,12 +90,9 @@ class LogStream:
         return newest.decode()
 
     def append_each(self, batches: Iterable[tuple[str, Sequence[LogBlock], Batch]]) -> None:
-        """Appends blocks to the logs of apps, in one round trip; each batch as `append` does it."""
-        with _translated(), self._redis.pipeline(transaction=False) as pipeline:
-            for each in batches:
-                keys, arguments = self._call(*each)
-                self._append(keys=keys, args=arguments, client=pipeline)
-            pipeline.execute()
+        """Appends blocks to the logs of apps, in few round trips; each batch as `append` does it."""
+        with _translated():
+            run_each(self._redis, self._append, (self._call(*each) for each in batches))
 
     def read(self, app: str, after: str = START, limit: int = 1000, only: LogFilter = EVERYTHING) -> LogPage:
         """Reads on after a cursor. No lines and the same cursor: that was the end, for now.

@@ -625,6 +625,19 @@ def test_what_is_told_is_forgotten_and_the_rest_is_not(store: RedisStore) -> Non
     assert store.untold_apps(10) == ["other.example.com"]
 
 
+def test_many_announcements_are_forgotten_by_a_redis_that_forgot_the_scripts(
+    store: RedisStore, redis: Redis
+) -> None:
+    apps = [f"app{number}.example.com" for number in range(12)]
+    for app in apps:
+        deploy(store, app)
+    told = [each for of_app in store.untold(apps, 10).values() for each in of_app]
+    redis.script_flush()
+    store.mark_told(told)
+    assert store.untold(apps, 10) == {app: [] for app in apps}
+    assert store.untold_apps(10) == []
+
+
 def test_a_move_that_is_refused_has_nothing_to_tell(store: RedisStore) -> None:
     ref, _ = bring_to(store, S.BUILD_FAILED)
     before = store.untold([APP], 100)[APP]
