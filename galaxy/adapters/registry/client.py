@@ -157,7 +157,7 @@ class Registry:
         if answer.status in {_UNAUTHORIZED, _FORBIDDEN}:
             raise RegistryDenied(
                 f"{host} refused access to {reference}.",
-                "Make the image public, or have the operator give the pipeline a login that may read it.",
+                "Make the image public.",
             )
         raise RegistryError(
             f"{host} answered with the status {answer.status} when asked for {reference}.",

@@ -64,7 +64,7 @@ class Call:
         """The error for a pause that the host asked for."""
         error = RegistryThrottled(
             f"{host.authority} asked for a pause of {seconds:.0f} s, so {self.image} could not be looked up.",
-            "If this happens often, poll less, or give the registry a login with a higher limit.",
+            "If this happens often, poll less, or use a mirror.",
         )
         error.retry_after_s = seconds
         return error
