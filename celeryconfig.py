@@ -41,7 +41,8 @@ broker_channel_error_retry = (
 broker_transport_options = {
     **TRANSPORT_OPTIONS,
     # A delivery that is longer away than this is delivered again. That is harmless, the lease decides; so this
-    # only has to be longer than a build, for the sake of quiet logs.
+    # only has to be longer than a build, for the sake of quiet logs. Workers without builds have less of it, from
+    # workers.serving.
     "visibility_timeout": _settings.build_timeout_s * 2,
     # -Q builds,builds.bulk: bulk is served only while builds is empty
     "queue_order_strategy": "priority",

@@ -50,7 +50,7 @@ _IMAGE: Final = f"{_REPOSITORY}:{_TAG}"
 _TIMEOUT_S: Final = 120
 _NAIVE_QUEUE: Final = "naive"
 #: Lists and hashes of the broker that hold messages.
-_MESSAGES: Final = (*QUEUES, "unacked")
+_MESSAGES: Final = (*QUEUES, "unacked", "unacked.control")
 _LOOK_EVERY_S: Final = 0.005
 
 
