@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from galaxy.adapters.queue import BARE_CLIENTS, BUILDS, BULK_BUILDS, CONTROL
+from galaxy.adapters.queue import BARE_CLIENTS, BUILDS, BULK_BUILDS, CONTROL, RECONCILE
 from galaxy.settings import Settings
 
 if TYPE_CHECKING:
@@ -27,12 +27,15 @@ def builds(app: Celery) -> bool:
     return not {BUILDS, BULK_BUILDS}.isdisjoint(app.amqp.queues.consume_from)
 
 
-def serve_bare_clients(instance: Worker, **_: object) -> None:
-    """Handler of `celeryd_after_setup`: control workers also serve the queue of clients that were told no queue."""
+def serve_unasked(instance: Worker, **_: object) -> None:
+    """Handler of `celeryd_after_setup`: whoever serves `control` serves two more queues.
+
+    The reconciler's comes first, and that of clients that were told no queue right after `control`.
+    """
     queues = instance.app.amqp.queues
-    others = [name for name in queues.consume_from if name not in {CONTROL, BARE_CLIENTS}]
+    first = (RECONCILE, CONTROL, BARE_CLIENTS)
     if CONTROL in queues.consume_from:
-        queues.select([CONTROL, BARE_CLIENTS, *others])
+        queues.select([*first, *(name for name in queues.consume_from if name not in first)])
 
 
 def give_back_soon(instance: Worker, **_: object) -> None:

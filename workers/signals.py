@@ -37,7 +37,7 @@ _TELLING: Final = {
 def connect() -> None:
     """Connects the handlers; Celery holds them weakly, so they are functions of this module."""
     setup_logging.connect(_configure_logging)
-    celeryd_after_setup.connect(serving.serve_bare_clients)
+    celeryd_after_setup.connect(serving.serve_unasked)
     celeryd_after_setup.connect(serving.give_back_soon)
     task_prerun.connect(_bind_ids)
     task_postrun.connect(_unbind_ids)

@@ -10,7 +10,7 @@ import pytest
 from celery import Celery
 
 from galaxy.settings import Settings
-from workers.serving import give_back_soon, serve_bare_clients
+from workers.serving import give_back_soon, serve_unasked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,7 @@ def worker(server: RedisServer, queues: str) -> Iterator[Celery]:
         app.conf.broker_url = f"redis+socket://{server.socket}"
         app.amqp.queues.select(queues.split(","))
         instance: Any = SimpleNamespace(app=app)
-        serve_bare_clients(instance)
+        serve_unasked(instance)
         give_back_soon(instance)
         yield app
 
@@ -69,6 +69,18 @@ def test_builds_are_left_to_whoever_has_them(redis_server: RedisServer, queues: 
     assert (channel["visibility_timeout"], channel["unacked_key"]) == (LONG_S, "unacked")
 
 
-def test_control_workers_serve_clients_that_were_told_no_queue(redis_server: RedisServer) -> None:
-    with worker(redis_server, "base-images,control,rollouts") as app:
-        assert [*app.amqp.queues.consume_from] == ["control", "celery", "base-images", "rollouts"]
+@pytest.mark.parametrize(
+    "told",
+    ["control,base-images,rollouts", "base-images,control,rollouts", "base-images,rollouts,celery,control"],
+)
+def test_control_workers_serve_the_reconciler_first_and_clients_that_were_told_no_queue(
+    redis_server: RedisServer, told: str
+) -> None:
+    with worker(redis_server, told) as app:
+        served = [*app.amqp.queues.consume_from]
+    assert served == ["reconcile", "control", "celery", "base-images", "rollouts"]
+
+
+def test_who_serves_no_control_serves_what_it_was_told(redis_server: RedisServer) -> None:
+    with worker(redis_server, "rollouts,base-images") as app:
+        assert [*app.amqp.queues.consume_from] == ["rollouts", "base-images"]
