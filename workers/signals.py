@@ -40,6 +40,7 @@ def connect() -> None:
     celeryd_after_setup.connect(serving.serve_unasked)
     celeryd_after_setup.connect(serving.give_back_soon)
     task_prerun.connect(_bind_ids)
+    task_prerun.connect(stopping.end_once)
     task_postrun.connect(_unbind_ids)
     worker_ready.connect(about.remember)
     worker_ready.connect(reaping.start)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -14,6 +15,8 @@ from tests.support.fleet import Around, Fleet, RedisWithPassword, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from celery.result import AsyncResult
 
     from tests.support.fleet import Process
 
@@ -33,6 +36,17 @@ class Desk:
         worker = self.fleet.worker(name, QUEUES, 1)
         worker.wait_for("ready.")
         return worker
+
+    @contextmanager
+    def held_deploy(self, app: str) -> Iterator[AsyncResult[dict[str, object]]]:
+        """A worker has a deploy in its hands, until the store thaws."""
+        self.store.freeze()
+        kwargs = {"app": app, "settings": {}, "bundle_url": "https://bundles.example.com/x.tgz"}
+        url = self.fleet.broker_url
+        with Celery(broker=url, backend=url, set_as_current=False) as client:
+            deploy = client.send_task("tasks.deploy", kwargs=kwargs, queue="control")
+            eventually("a worker has begun", lambda: deploy.state == "STARTED")
+            yield deploy
 
     def taken(self) -> int:
         """How many messages a control worker has that it has not done."""
@@ -64,16 +78,10 @@ def freeze(worker: Process) -> None:
 @pytest.mark.parametrize("stop", [kill, freeze])
 def test_another_worker_makes_the_version_once(desk: Desk, app: str, stop: Callable[[Process], None]) -> None:
     first = desk.worker("first")
-    desk.store.freeze()
-    kwargs = {"app": app, "settings": {}, "bundle_url": "https://bundles.example.com/x.tgz"}
-    url = desk.fleet.broker_url
-    with Celery(broker=url, backend=url, set_as_current=False) as client:
-        deploy = client.send_task("tasks.deploy", kwargs=kwargs, queue="control")
-        eventually("the deploy is taken", desk.taken)
+    with desk.held_deploy(app) as deploy:
         second = desk.worker("second")
         stop(first)
         desk.store.thaw()
-
         assert deploy.get(timeout=REDELIVERED_S) == {"app": app, "version": 1}
 
     if stop is freeze:  # it still has the deploy, and goes on with it
@@ -84,3 +92,13 @@ def test_another_worker_makes_the_version_once(desk: Desk, app: str, stop: Calla
     assert second.output.count("succeeded") == 1
     with desk.store.client(0) as store:
         assert store.hget(f"galaxy:app:{app}", "last") == "1"
+
+
+def test_a_worker_that_is_told_to_stop_comes_to_the_end_of_its_deploy(desk: Desk, app: str) -> None:
+    worker = desk.worker("only")
+    with desk.held_deploy(app) as deploy:
+        worker.send(signal.SIGTERM)
+        worker.wait_for("Warm shutdown")
+        desk.store.thaw()
+        assert deploy.get(timeout=REDELIVERED_S) == {"app": app, "version": 1}
+    eventually("its message is done with", lambda: not desk.taken())
