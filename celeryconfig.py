@@ -4,11 +4,11 @@ from kombu import Queue
 
 from beat.schedule import schedule
 from galaxy.adapters.queue import (
-    BARE_CLIENTS,
     BASE_IMAGES,
     BUILDS,
-    BULK_BUILDS,
     CONTROL,
+    QUEUES,
+    RECONCILE,
     ROLLOUTS,
     TRANSPORT_OPTIONS,
 )
@@ -41,21 +41,22 @@ broker_channel_error_retry = (
 broker_transport_options = {
     **TRANSPORT_OPTIONS,
     # A delivery that is longer away than this is delivered again. That is harmless, the lease decides; so this
-    # only has to be longer than a build, for the sake of quiet logs.
+    # only has to be longer than a build, for the sake of quiet logs. Workers without builds have less of it, from
+    # workers.serving.
     "visibility_timeout": _settings.build_timeout_s * 2,
-    # -Q builds,builds.bulk: bulk is served only while builds is empty
+    # -Q builds,builds.bulk: bulk is served only while builds is empty; and ticks of the reconciler before deploys
     "queue_order_strategy": "priority",
 }
 
 # declared, or Flower's broker page misses them
-task_queues = [Queue(name) for name in (BUILDS, BULK_BUILDS, CONTROL, BARE_CLIENTS, BASE_IMAGES, ROLLOUTS)]
+task_queues = [Queue(name) for name in QUEUES]
 task_create_missing_queues = False
 task_default_queue = CONTROL
 task_routes = {
     "tasks.build": {"queue": BUILDS},
     "tasks.roll_out": {"queue": ROLLOUTS},
     "tasks.deploy": {"queue": CONTROL},
-    "tasks.reconcile": {"queue": CONTROL},
+    "tasks.reconcile": {"queue": RECONCILE},
     "tasks.poll_base_images": {"queue": BASE_IMAGES},
     "tasks.fan_out": {"queue": BASE_IMAGES},
     "tasks.new_version": {"queue": BASE_IMAGES},

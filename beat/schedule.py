@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from galaxy.adapters.queue import BASE_IMAGES, CONTROL
+from galaxy.adapters.queue import BASE_IMAGES, RECONCILE
+from galaxy.domain.ticks import life_s
 
 if TYPE_CHECKING:
     from galaxy.settings import Settings
 
 
 def schedule(settings: Settings) -> dict[str, dict[str, object]]:
-    """Celery's `beat_schedule`. A tick that nobody took before the next one is dropped."""
-    period_s = settings.reconcile_period_s
+    """Celery's `beat_schedule`."""
     return {
-        "reconcile": {
-            "task": "tasks.reconcile",
-            "schedule": period_s,
-            "options": {"queue": CONTROL, "expires": period_s},
-        },
-        "poll_base_images": {
-            "task": "tasks.poll_base_images",
-            "schedule": settings.base_image_tick_s,
-            "options": {"queue": BASE_IMAGES, "expires": settings.base_image_tick_s},
-        },
+        "reconcile": _tick("tasks.reconcile", RECONCILE, settings.reconcile_period_s),
+        "poll_base_images": _tick("tasks.poll_base_images", BASE_IMAGES, settings.base_image_tick_s),
+    }
+
+
+def _tick(task: str, queue: str, period_s: float) -> dict[str, object]:
+    return {
+        "task": task,
+        "schedule": period_s,
+        "options": {"queue": queue, "expires": life_s(period_s)},
     }

@@ -51,7 +51,7 @@ _IMAGE: Final = f"{_REPOSITORY}:{_TAG}"
 _TIMEOUT_S: Final = 120
 _NAIVE_QUEUE: Final = "naive"
 #: Lists and hashes of the broker that hold messages.
-_MESSAGES: Final = (*QUEUES, "unacked")
+_MESSAGES: Final = (*QUEUES, "unacked", "unacked.control")
 _LOOK_EVERY_S: Final = 0.005
 #: All at once: a worker that is still at work must not find half of it.
 _FORGET: Final = "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('UNLINK', key) end"

@@ -8,6 +8,7 @@ from functools import cache, cached_property
 
 from redis import Redis
 from redis.backoff import ExponentialBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
 from galaxy.adapters.addresses import addresses_of, own_addresses
@@ -43,10 +44,13 @@ from galaxy.services.releases import Releases
 from galaxy.services.rollout import Rollout
 from galaxy.settings import Settings
 
-#: Seconds a Redis command may take, and then how often it is tried again. A Redis that refuses connections is given
-#: about three seconds, enough for its restart; one that hangs is given up after some fifteen.
+#: Seconds a Redis command may take.
 _REDIS_TIMEOUT_S = 2.0
-_REDIS_RETRIES = 6
+#: How often it is tried again then. A Redis that refuses connections is given about three seconds, enough for its
+#: restart; one that hangs is given up after some seventeen.
+_PATIENT = Retry(ExponentialBackoff(cap=1, base=0.05), 6)
+#: For those who have patience of their own, or can do without: a Redis that hangs is given up at once.
+_BRIEF = Retry(ExponentialBackoff(cap=0.2, base=0.05), 3, (RedisConnectionError,))
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ class Pipeline:
     @cached_property
     def logbook(self) -> Logbook:
         """How services write to the apps' logs."""
-        return Logbook(self.logs, attempt_max_bytes=self.settings.log_attempt_max_bytes)
+        return Logbook(self._logs(_BRIEF), attempt_max_bytes=self.settings.log_attempt_max_bytes)
 
     @cached_property
     def announcer(self) -> Announcer:
@@ -89,13 +93,7 @@ class Pipeline:
     @cached_property
     def logs(self) -> LogStream:
         """The apps' logs, for reading."""
-        settings = self.settings
-        return LogStream(
-            _redis(settings.logs_url.get_secret_value(), decode_responses=False),
-            self.keys,
-            retention_s=settings.log_retention_s,
-            max_bytes=settings.log_max_bytes,
-        )
+        return self._logs(_PATIENT)
 
     @cached_property
     def queue(self) -> TaskQueue:
@@ -249,6 +247,15 @@ class Pipeline:
             self.engine, registry, self.settings, addresses_of=addresses_of, own_addresses=own_addresses
         )
 
+    def _logs(self, retry: Retry) -> LogStream:
+        settings = self.settings
+        return LogStream(
+            _redis(settings.logs_url.get_secret_value(), decode_responses=False, retry=retry),
+            self.keys,
+            retention_s=settings.log_retention_s,
+            max_bytes=settings.log_max_bytes,
+        )
+
     @cached_property
     def _store_redis(self) -> Redis:
         return _redis(self.settings.store_url.get_secret_value())
@@ -296,11 +303,11 @@ def pipeline() -> Pipeline:
     return Pipeline(Settings())
 
 
-def _redis(url: str, *, decode_responses: bool = True) -> Redis:
+def _redis(url: str, *, decode_responses: bool = True, retry: Retry = _PATIENT) -> Redis:
     return Redis.from_url(
         url,
         decode_responses=decode_responses,
         socket_timeout=_REDIS_TIMEOUT_S,
         socket_connect_timeout=_REDIS_TIMEOUT_S,
-        retry=Retry(ExponentialBackoff(cap=1, base=0.05), _REDIS_RETRIES),
+        retry=retry,
     )

@@ -76,6 +76,9 @@ class Settings(BaseSettings):
     """Name of this pipeline, first part of every container name: several can share an engine."""
     retry_backoff_s: Pause = 5.0
     """Wait before the first retry; doubles with each further one."""
+    outage_backoff_s: Pause = 20.0
+    """The same after an error that is not the app's, such as a registry or an engine that is away: with the default,
+    the four attempts outlast an outage of a minute."""
     retry_backoff_max_s: Pause = 300.0
     """The longest wait before a retry."""
     lease_s: Seconds = 20.0
@@ -88,6 +91,9 @@ class Settings(BaseSettings):
     """How often a build worker looks for what dead attempts left on its engine."""
     requeue_after_s: Seconds = 20.0
     """How long a version may wait unclaimed before it is enqueued again."""
+    redeliver_after_s: Seconds = 60.0
+    """How long a worker that builds nothing may keep a message, such as a deploy, before another one gets it too.
+    Longer than its tasks take, and no longer than the caller of a deploy should wait when a worker was killed."""
 
     # Operators
     flower_url: str = "http://127.0.0.1:5555"
@@ -172,9 +178,9 @@ class Settings(BaseSettings):
 #: Not the limits of build containers and the like: these may differ from machine to machine.
 _AGREED = (
     "key_prefix", "name", "registry", "settings_section", "settings_max_bytes", "default_base_image",
-    "allowed_registries", "idempotency_retention_s", "build_timeout_s", "retry_backoff_s", "retry_backoff_max_s",
-    "lease_s", "reconcile_period_s", "requeue_after_s", "log_retention_s", "log_max_bytes", "log_attempt_max_bytes",
-    "base_image_compare", "bulk_builds_in_flight", "update_waves",
+    "allowed_registries", "idempotency_retention_s", "build_timeout_s", "retry_backoff_s", "outage_backoff_s",
+    "retry_backoff_max_s", "lease_s", "reconcile_period_s", "requeue_after_s", "redeliver_after_s", "log_retention_s",
+    "log_max_bytes", "log_attempt_max_bytes", "base_image_compare", "bulk_builds_in_flight", "update_waves",
 )  # fmt: skip
 
 #: redis-py knows the first spelling only, and Celery wants to be told in any case.

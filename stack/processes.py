@@ -96,8 +96,6 @@ def pipeline(checkout: Checkout, choices: Choices) -> list[Process]:
             ending=_WORKER_ENDS,
             reads=SOURCES,
             grace_s=WORKER_GRACE_S,
-            # at SIGTERM a build is handed back to another worker, not waited for
-            environment={"REMAP_SIGTERM": "SIGQUIT"},
         ),
         Process(
             "control-worker",

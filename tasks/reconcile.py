@@ -5,6 +5,7 @@ from __future__ import annotations
 from celery import Task
 
 from galaxy.bootstrap import pipeline
+from tasks.going_on import rebuilds_keep_going
 from workers import app
 from workers.task import only_our_words
 
@@ -13,6 +14,5 @@ from workers.task import only_our_words
 @app.task(name="tasks.reconcile", base=Task, ignore_result=True, send_events=False)
 def reconcile() -> str:
     """Ends lost attempts, enqueues again what waits unclaimed, admits rebuilds; beat sends it every few seconds."""
-    with only_our_words():
-        pipeline().rebuilds.keep_going()
+    with only_our_words(), rebuilds_keep_going():
         return f"Looked at {pipeline().reconciler.run()} due versions."

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from galaxy.adapters.queue import BUILDS
 from galaxy.bootstrap import Pipeline
 from galaxy.domain.errors import GalaxyError
 from galaxy.domain.ticks import reaper_of
 from galaxy.settings import Settings
+from workers import serving
 
 if TYPE_CHECKING:
     from celery.worker.consumer import Consumer
@@ -25,7 +25,7 @@ _ticks: Final[list[str]] = []
 
 def start(sender: Consumer, **_: object) -> None:
     """Handler of `worker_ready`: begins reaping if this worker builds."""
-    if BUILDS in sender.app.amqp.queues.consume_from:
+    if serving.builds(sender.app):
         tick = reaper_of(str(sender.hostname))
         _ticks.append(tick)
         Thread(target=_run, args=(tick,), name="reaper", daemon=True).start()

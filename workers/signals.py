@@ -17,12 +17,10 @@ from celery.signals import (
     worker_shutting_down,
 )
 
-from galaxy.adapters.queue import BARE_CLIENTS, CONTROL
-from workers import about, reaping, stopping
+from workers import about, reaping, serving, stopping
 from workers.task import ids_in
 
 if TYPE_CHECKING:
-    from celery.apps.worker import Worker
     from structlog.typing import Processor
 
 _consumer: Any = import_module("celery.worker.consumer.consumer")  # its stubs lack its messages
@@ -39,8 +37,10 @@ _TELLING: Final = {
 def connect() -> None:
     """Connects the handlers; Celery holds them weakly, so they are functions of this module."""
     setup_logging.connect(_configure_logging)
-    celeryd_after_setup.connect(_serve_bare_clients)
+    celeryd_after_setup.connect(serving.serve_unasked)
+    celeryd_after_setup.connect(serving.give_back_soon)
     task_prerun.connect(_bind_ids)
+    task_prerun.connect(stopping.end_once)
     task_postrun.connect(_unbind_ids)
     worker_ready.connect(about.remember)
     worker_ready.connect(reaping.start)
@@ -90,14 +90,6 @@ def _without_messages(record: logging.LogRecord) -> bool:
         record.msg, record.args = instead, (first,) if "%s" in instead else ()
         record.exc_info = record.exc_text = None
     return True
-
-
-def _serve_bare_clients(instance: Worker, **_: object) -> None:
-    """Control workers also serve the queue that a client uses which was told no queue."""
-    queues = instance.app.amqp.queues
-    others = [name for name in queues.consume_from if name not in {CONTROL, BARE_CLIENTS}]
-    if CONTROL in queues.consume_from:
-        queues.select([CONTROL, BARE_CLIENTS, *others])
 
 
 def _bind_ids(task_id: str = "", kwargs: object = None, **_: object) -> None:

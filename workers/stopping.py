@@ -1,12 +1,16 @@
-"""When a worker heeds a signal that tells it to end."""
+"""What a worker does when a signal tells it to end, and when."""
 
 from __future__ import annotations
 
 import signal
+import sys
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from celery.concurrency import asynpool
+import billiard.common
+from celery.concurrency import asynpool, prefork
+
+from workers import serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,9 +24,15 @@ if TYPE_CHECKING:
 #: What Celery's pool runs while it hands a task to one of its processes.
 HANDING_OVER: Final = "_write_job"
 
+_billiard: Final[Any] = billiard.common
+_ENDING: Final = (signal.SIGTERM, signal.SIGQUIT)
+
 
 def connect(sender: Consumer, **_: object) -> None:
-    """Handler of `worker_ready`: keeps signals from interrupting a task on its way to a process.
+    """Handler of `worker_ready`, before which no task runs: has builds handed back, and no task lost on its way.
+
+    Who builds does at SIGTERM what Celery does at SIGQUIT: builds end at once, and other workers begin them again. They
+    take too long to be waited for. All other tasks are short, and SIGTERM waits for them; so does SIGINT for all.
 
     Celery 5.7 ends its pool from within the signal's handler. Where that interrupts the handing over of a task, the
     pool waits for this task, which is half written and can never arrive: the worker hangs until it is killed, and its
@@ -31,13 +41,38 @@ def connect(sender: Consumer, **_: object) -> None:
     hub: Hub | None = getattr(sender, "hub", None)
     if hub is None:  # a pool of threads hands nothing over
         return
-    for number in (signal.SIGTERM, signal.SIGQUIT):
-        handler = signal.getsignal(number)
+    handlers = {number: signal.getsignal(number) for number in _ENDING}
+    hands_back = isinstance(sender.pool, prefork.TaskPool) and serving.builds(sender.app)
+    if hands_back:
+        handlers[signal.SIGTERM] = handlers[signal.SIGQUIT]
+    for number, handler in handlers.items():
         if callable(handler):
-            signal.signal(number, partial(_heed, handler, hub))
+            once = hands_back and number == signal.SIGTERM
+            signal.signal(number, partial(_heed, handler, hub, once=once))
 
 
-def _heed(handler: Handler, hub: Hub, number: int, frame: FrameType | None) -> None:
+def end_once(**_: object) -> None:
+    """Handler of `task_prerun`: in a pool's process, the first signal ends the task, and no other one ends its end.
+
+    A supervisor signals a whole group, and then the worker signals its processes as well. With billiard's own handler
+    the second signal kills a process that is still giving its build back.
+    """
+    for number in _ENDING:
+        if signal.getsignal(number) is _billiard._shutdown_cleanup:  # noqa: SLF001 - only a pool's processes have it
+            signal.signal(number, _end)
+
+
+def _end(number: int, _: FrameType | None) -> None:
+    """What billiard's handler does, but for the signals that follow."""
+    for each in _ENDING:
+        signal.signal(each, signal.SIG_IGN)
+    _billiard._should_have_exited[0] = True  # noqa: SLF001 - or the pool takes the task for one that ended by itself
+    sys.exit(-(256 - number))
+
+
+def _heed(handler: Handler, hub: Hub, number: int, frame: FrameType | None, *, once: bool) -> None:
+    if once:  # it would have the pool ended from within its end
+        signal.signal(number, signal.SIG_IGN)
     if _is_handing_over(frame):
         hub.call_soon(handler, number, None)
     else:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+import structlog
 from redis.exceptions import LockError, RedisError
 
 from galaxy.adapters.redis_scripts import RedisScripts, translated
 from galaxy.domain.base_images import BaseImage, UpdateProgress
-from galaxy.domain.errors import NotFound
+from galaxy.domain.errors import InvalidInput, NotFound
 from galaxy.domain.image_reference import ImageReference
 from galaxy.domain.states import VersionState
 from galaxy.domain.updates import AppLevel, Updates, VersionLevel
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from galaxy.adapters.keys import Keys
+
+logger = structlog.get_logger(__name__)
 
 _PROGRESS = ("number", "state", "wave", "dependents", "created", "built", "failed", "reason")
 #: Strings of an app and of a version in replies; see `level.lua`.
@@ -238,7 +241,10 @@ class BaseImageStore:
     # -- apps that were deployed before their base images were indexed
 
     def index_some(self, limit: int) -> bool:
-        """Indexes the base images of the next apps that were deployed before this was done; False: no app is left."""
+        """Indexes the base images of the next apps that were deployed before this was done; False: no app is left.
+
+        A version whose base image today's rules refuse depends on nothing: nobody could build on that.
+        """
         keys = self._keys
         with translated():
             after = cast("str | None", self._redis.get(keys.indexed())) or ""
@@ -274,11 +280,10 @@ class BaseImageStore:
         keys = self._keys
         numbers = cast("list[str | None]", self._redis.hmget(keys.app(app), ["last", "active"]))
         arguments = [app, keys.versions(app), keys.dependents("")]
-        for number in filter(None, numbers):
+        for number in dict.fromkeys(filter(None, numbers)):
             name = cast("str | None", self._redis.hget(keys.version(app, int(number)), "base_image"))
             if name:
-                reference = ImageReference.parse(name)
-                arguments += [number, "" if reference.pinned else reference.canonical]
+                arguments += [number, _indexed_under(name, app=app, version=int(number))]
         self._scripts.run("index_app", [keys.app(app), keys.base_images()], arguments)
 
     def _take(self, limit: int, only: str) -> list[list[str]]:
@@ -335,9 +340,22 @@ class BaseImageStore:
         return _Page(last, read_levels(levels), dict(zip(scores[::2], scores[1::2], strict=True)))
 
 
+def _indexed_under(base_image: str, *, app: str, version: int) -> str:
+    """The canonical reference under which a version is indexed; empty when no update can concern it."""
+    try:
+        reference = ImageReference.parse(base_image)
+    except InvalidInput as error:
+        logger.warning("version.not_indexed", app=app, version=version, error=str(error))
+        return ""
+    return "" if reference.pinned else reference.canonical
+
+
 def familiar(image: str) -> str:
-    """A canonical reference as people write it."""
-    return str(ImageReference.parse(image))
+    """A canonical reference as people write it; as it is, if today's rules refuse it."""
+    try:
+        return str(ImageReference.parse(image))
+    except InvalidInput:
+        return image
 
 
 def _no_dependents(image: str) -> NotFound:

@@ -19,7 +19,7 @@ from galaxy.adapters.docker_files import look_at_script
 from galaxy.adapters.engine import Container, Image, Machine, TaggedImage, carry_on
 from galaxy.adapters.isolation import Isolation
 from galaxy.domain.contract import SETUP_SCRIPT
-from galaxy.domain.errors import EngineError
+from galaxy.domain.errors import BaseImageNotFound, EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -62,7 +62,7 @@ class DockerEngine:
             try:
                 return image_of(api.inspect_image(reference))
             except NoSuchObject:
-                last_word(api.pull(repository, tag=digest, stream=True, decode=True), on_progress)
+                _pull(api, repository, digest, on_progress)
                 return image_of(api.inspect_image(reference), pulled=True)
 
         with translated("pull the base image"):
@@ -214,6 +214,16 @@ class DockerEngine:
             pass
         except UNREACHABLE as error:  # the reaper finds it
             logger.warning("container.not_removed", container=container, error=str(error))
+
+
+def _pull(api: docker.APIClient, repository: str, digest: str, on_progress: Callable[[], None]) -> None:
+    try:
+        last_word(api.pull(repository, tag=digest, stream=True, decode=True), on_progress)
+    except NoSuchObject as error:  # only the registry's own answer, and no outage, becomes this status
+        raise BaseImageNotFound(
+            f"{repository} has no image with the digest {digest}.",
+            "Publish the base image again, or deploy on another one.",
+        ) from error
 
 
 def _gateway(config: dict[str, Any]) -> str:

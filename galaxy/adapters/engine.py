@@ -112,6 +112,9 @@ class Engine(Protocol):
             digest: Of the manifest.
             keep_going: Ends the pull when it raises.
             on_progress: Called whenever the engine tells of progress.
+
+        Raises:
+            BaseImageNotFound: The registry answers that it does not have it.
         """
         ...
 

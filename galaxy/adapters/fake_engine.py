@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from galaxy.adapters.engine import Container, Image, Machine, TaggedImage, carry_on
 from galaxy.domain.contract import FileKind, SetupScript, declared_volumes
-from galaxy.domain.errors import BaseImageUnusable, EngineError
+from galaxy.domain.errors import BaseImageNotFound, BaseImageUnusable, EngineError
 from galaxy.domain.log import Stream
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class FakeEngine:
         on_progress()
         found = self._registries.get(reference)
         if not found:
-            raise EngineError(f"The engine could not pull the base image: no manifest {digest}.")
+            raise BaseImageNotFound(f"{repository} has no image with the digest {digest}.")
         self._names[reference] = found
         self.images[found] = self._contents[found].image
         return self.images[found].model_copy(update={"pulled": True})

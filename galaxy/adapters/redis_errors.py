@@ -40,9 +40,11 @@ def translated(server: str, url_setting: str) -> Iterator[None]:
             f"{server} refused the login.", f"Mend user and password in {url_setting}."
         ) from error
     except RedisError as error:
-        raise StoreError(
+        away = StoreError(
             f"{server} can't be reached: {_told(error)}.", f"Check {url_setting} and that Redis runs."
-        ) from error
+        )
+        away.away = True
+        raise away from error
 
 
 def _refusal(error: ResponseError, server: str, url_setting: str) -> StoreError:

@@ -103,6 +103,9 @@ class RegistryBlocked(RegistryError):
 class StoreError(InfrastructureError):
     """Redis can't be reached or refused a command."""
 
+    away: bool = False
+    """It can't be reached; lost on the way through Celery's JSON, where only the message travels."""
+
 
 class QueueError(InfrastructureError):
     """The broker can't be reached."""

@@ -1,4 +1,4 @@
-"""Signs of life of what runs periodically: when each last did its work."""
+"""What runs periodically: how long beat's messages for it are good, and when each last did its work."""
 
 from __future__ import annotations
 
@@ -18,6 +18,15 @@ class Tick(NamedTuple):
 
     at_ms: int
     age_s: float
+
+
+def life_s(period_s: float) -> float:
+    """How long beat's message for periodic work is good, in seconds of the worker's clock.
+
+    Longer than its period: one more costs little where nothing is left to do, while a busy moment, or clocks that are
+    some seconds apart, must not have all of them dropped.
+    """
+    return max(60.0, 4 * period_s)
 
 
 def reaper_of(worker: str) -> str:

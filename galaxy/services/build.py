@@ -130,7 +130,7 @@ class BuildStage:
         with record(Step.PULL):
             log.say(f"Attempt {attempt.number} of {MAX_ATTEMPTS}: looking up the base image {base}.")
             digest = attempt.wanted_digest or interruptible(
-                lambda: str(self._registry.resolve(base)), keep_going
+                lambda: str(self._registry.resolve(base, insist=True)), keep_going
             )
             record.base_digest(digest)
             alive = self._signs_of_life(Step.PULL, keep_going)

@@ -13,12 +13,21 @@ import structlog
 
 from galaxy.adapters.engine_probe import look_at_engine, look_at_registry
 from galaxy.adapters.fingerprint import code_fingerprint
-from galaxy.adapters.queue import BARE_CLIENTS, BASE_IMAGES, BUILDS, BULK_BUILDS, CONTROL, ROLLOUTS
+from galaxy.adapters.queue import (
+    BARE_CLIENTS,
+    BASE_IMAGES,
+    BUILDS,
+    BULK_BUILDS,
+    CONTROL,
+    RECONCILE,
+    ROLLOUTS,
+)
 from galaxy.adapters.redis_probe import look_at_redis
 from galaxy.domain.errors import GalaxyError, InfrastructureError
 from galaxy.domain.health import choices, engine, fleet, isolation, redis, updates
 from galaxy.domain.health.finding import fine, problem, unreachable, warning
 from galaxy.domain.image_reference import ImageReference
+from galaxy.domain.ticks import life_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -53,7 +62,7 @@ _KINDS: Final = (
     fleet.Served("build worker", (BUILDS, BULK_BUILDS), "builds wait"),
     fleet.Served(
         "control worker",
-        (CONTROL, BARE_CLIENTS, BASE_IMAGES, ROLLOUTS),
+        (RECONCILE, CONTROL, BARE_CLIENTS, BASE_IMAGES, ROLLOUTS),
         "deploys by backends and rollouts wait, and lost builds are not tried again",
     ),
 )
@@ -124,7 +133,7 @@ class Doctor:
             for role, url in urls.items()
         ]
         facts = [look.result() for look in looks]
-        yield from redis.judge_redis(facts, tick_period_s=its.reconcile_period_s)
+        yield from redis.judge_redis(facts, tick_life_s=life_s(its.reconcile_period_s))
         if not any(each.failure for each in facts):
             apps = len(self._store.apps())
             yield from redis.judge_log_room(facts[-1], apps=apps, log_max_bytes=its.log_max_bytes)

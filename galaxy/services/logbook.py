@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from galaxy.adapters.log_stream import Batch
 from galaxy.adapters.log_writer import LogWriter
+from galaxy.domain.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from galaxy.adapters.log_stream import LogStream
     from galaxy.domain.announcement import Announcement
@@ -17,14 +20,27 @@ if TYPE_CHECKING:
 
 #: Longer than a store may be away between the moment a log has an announcement and the moment the store forgets it.
 _REMEMBERED_S: Final = 7 * 24 * 3600
+#: How long logs that were away are left alone by those who can do without them.
+_LEFT_ALONE_S: Final = 10.0
 
 
 class Logbook:
-    """Opens writers for attempts, and writes announcements."""
+    """Opens writers for attempts, and writes announcements.
 
-    def __init__(self, stream: LogStream, *, attempt_max_bytes: int) -> None:
+    Whoever announces or asks for a cursor has something else to do, and does not wait for logs that this process has
+    just found away. A writer does: it has patience of its own, and more to lose.
+
+    Args:
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self, stream: LogStream, *, attempt_max_bytes: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._stream = stream
         self._attempt_max_bytes = attempt_max_bytes
+        self._clock = clock
+        self._left_alone_until = clock()
 
     def writer(self, ref: VersionRef, attempt: int, redactor: Redactor) -> LogWriter:
         """A writer for one attempt; see `LogWriter`."""
@@ -38,12 +54,33 @@ class Logbook:
         )
 
     def announce(self, announcements: Iterable[Announcement]) -> None:
-        """Writes what happened to versions, in this order; each once, however often it is called."""
-        self._stream.append_each(
-            (each.app, each.blocks(), Batch("announcements", each.number, remembered_s=_REMEMBERED_S))
-            for each in announcements
-        )
+        """Writes what happened to versions, in this order; each once, however often it is called.
+
+        Raises:
+            StoreError: It could not be written, or was not tried.
+        """
+        with self._unless_away():
+            self._stream.append_each(
+                (each.app, each.blocks(), Batch("announcements", each.number, remembered_s=_REMEMBERED_S))
+                for each in announcements
+            )
 
     def cursor_now(self, app: str) -> str:
-        """The cursor after everything that is in the app's log now."""
-        return self._stream.cursor_now(app)
+        """The cursor after everything that is in the app's log now.
+
+        Raises:
+            StoreError: It could not be read, or was not tried.
+        """
+        with self._unless_away():
+            return self._stream.cursor_now(app)
+
+    @contextmanager
+    def _unless_away(self) -> Iterator[None]:
+        if self._clock() < self._left_alone_until:
+            raise StoreError(f"The logs were away less than {_LEFT_ALONE_S:g} s ago and are not asked yet.")
+        try:
+            yield
+        except StoreError as error:
+            if error.away:
+                self._left_alone_until = self._clock() + _LEFT_ALONE_S
+            raise

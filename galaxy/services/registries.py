@@ -27,19 +27,19 @@ class Registries:
         self._registry = registry
         self._store = store
 
-    def resolve(self, reference: ImageReference) -> str:
+    def resolve(self, reference: ImageReference, *, insist: bool = False) -> str:
         """See `Registry.resolve`."""
-        return self._heeding(reference, self._registry.resolve)
+        return self._heeding(reference, lambda: self._registry.resolve(reference, insist=insist))
 
     def manifest(self, reference: ImageReference) -> Manifest:
         """See `Registry.manifest`."""
-        return self._heeding(reference, self._registry.manifest)
+        return self._heeding(reference, lambda: self._registry.manifest(reference))
 
     def pull_source(self, reference: ImageReference) -> str:
         """See `Registry.pull_source`."""
         return self._registry.pull_source(reference)
 
-    def _heeding(self, reference: ImageReference, ask: Callable[[ImageReference], T]) -> T:
+    def _heeding(self, reference: ImageReference, ask: Callable[[], T]) -> T:
         pause_s = self._store.pause_s(reference.registry)
         if pause_s > 0:
             error = RegistryThrottled(
@@ -50,7 +50,7 @@ class Registries:
             error.retry_after_s = pause_s
             raise error
         try:
-            return ask(reference)
+            return ask()
         except RegistryThrottled as error:
             self._store.pause(reference.registry, error.retry_after_s)
             raise

@@ -6,7 +6,14 @@ import random
 from typing import TYPE_CHECKING, Final
 
 from galaxy.domain.announcement import attempt_failed, next_attempt
-from galaxy.domain.errors import AttemptFailed, BuildFailed, RegistryThrottled
+from galaxy.domain.errors import (
+    AttemptFailed,
+    BuildFailed,
+    RegistryBlocked,
+    RegistryDenied,
+    RegistryThrottled,
+    UserError,
+)
 
 if TYPE_CHECKING:
     from galaxy.domain.models import Failure, VersionRef
@@ -14,14 +21,21 @@ if TYPE_CHECKING:
 
 LOST_WORKER: Final = "The worker that ran this attempt was lost."
 
+#: A developer mends these and wants to know soon: what is the app's, and registries that answer, and refuse.
+_NO_OUTAGE: Final = (UserError, RegistryDenied, RegistryBlocked)
+
 
 def pause_s(attempt: int, error: Exception, settings: Settings) -> float:
     """How long to wait after this attempt failed with this error.
 
-    A registry that throttles says for how long; trying again before that would only use up attempts.
+    Something of ours that is away comes back by itself, and all attempts together have to wait for that. A registry
+    that throttles says for how long; trying again before that would only use up attempts.
     """
+    ordinary = isinstance(error, _NO_OUTAGE)
+    first_s = settings.retry_backoff_s if ordinary else settings.outage_backoff_s
     asked_s = error.retry_after_s if isinstance(error, RegistryThrottled) else 0.0
-    return max(_backoff_s(attempt, settings), min(asked_s, settings.retry_backoff_max_s))
+    longest_s = settings.retry_backoff_max_s
+    return max(_backoff_s(attempt, first_s, longest_s), min(asked_s, longest_s))
 
 
 def failure_of(
@@ -37,7 +51,7 @@ def failure_of(
     return error
 
 
-def _backoff_s(attempt: int, settings: Settings) -> float:
+def _backoff_s(attempt: int, first_s: float, longest_s: float) -> float:
     """Exponential, with jitter over its upper half so that a fleet does not come back all at once."""
-    longest = min(settings.retry_backoff_max_s, settings.retry_backoff_s * 2.0 ** (attempt - 1))
-    return longest * random.uniform(0.5, 1)  # noqa: S311 - no secret depends on it
+    most_s = min(longest_s, first_s * 2.0 ** (attempt - 1))
+    return most_s * random.uniform(0.5, 1)  # noqa: S311 - no secret depends on it

@@ -89,8 +89,7 @@ class Crew:
         name = f"{role}-{self._count}"
         named = ("-n", f"{name}@chaos") if role != BEAT else ()
         command = [sys.executable, "-m", "celery", "-A", "workers", *_ARGUMENTS[role], *named]
-        # as in production: a worker that is told to end gives its builds back
-        env = {**self._env, "REMAP_SIGTERM": "SIGQUIT", "PYTHONFAULTHANDLER": "1"}
+        env = {**self._env, "PYTHONFAULTHANDLER": "1"}
         member = Member(name, role, Process(command, env, self._folder / f"{name}.log"))
         self.members.append(member)
         return member

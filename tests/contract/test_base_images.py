@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 
 from galaxy.adapters.app_list import AppList
 from galaxy.domain.app_summary import AppSummary
@@ -207,3 +208,22 @@ def test_more_apps_than_a_page_holds_are_listed_once_each(
         harbour.deploy(app)
     monkeypatch.setattr("galaxy.adapters.app_list._PAGE", 2)
     assert [each.app for each in AppList(redis, harbour.keys).all()] == names
+
+
+def test_an_app_whose_base_image_is_refused_today_does_not_keep_the_others_from_being_indexed(
+    harbour: Harbour, redis: Redis
+) -> None:
+    apps = ["a.example.com", "b.example.com", "c.example.com"]
+    keys = harbour.keys
+    for app in apps:
+        harbour.run_app(app)
+        # as it was before base images were indexed
+        redis.hdel(keys.version(app, 1), "base_reference")
+        redis.hdel(keys.app(app), "base_images")
+    redis.delete(keys.dependents(IMAGE), keys.base_images())
+    redis.hset(keys.version("b.example.com", 1), "base_image", "No Such/Image:-")
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(3):
+            harbour.rebuilds.keep_going()
+    assert redis.zrange(keys.dependents(IMAGE), 0, -1) == ["a.example.com", "c.example.com"]
+    assert [each["app"] for each in logs if each["event"] == "version.not_indexed"] == ["b.example.com"]

@@ -14,7 +14,7 @@ from uuid import uuid4
 import pytest
 
 from galaxy.domain.contract import FileKind, SetupScript
-from galaxy.domain.errors import BaseImageUnusable, EngineError
+from galaxy.domain.errors import BaseImageNotFound, BaseImageUnusable, EngineError
 from galaxy.domain.image_config import differences, oci_labels, with_labels
 from galaxy.domain.log import Stream
 from tests.support.base_images import BaseImageSpec, File
@@ -120,10 +120,13 @@ def test_an_image_the_engine_has_is_not_pulled_again(world: EngineUnderTest) -> 
     assert again.id == first.id
 
 
-def test_an_unknown_digest_is_an_engine_error(world: EngineUnderTest) -> None:
+@pytest.mark.parametrize("path", ["", "/no/such/repository"])
+def test_an_image_that_the_registry_does_not_have_is_not_the_engines_fault(
+    world: EngineUnderTest, path: str
+) -> None:
     repository, _ = world.publish(BaseImageSpec())
-    with pytest.raises(EngineError):
-        world.engine.pull(repository, f"sha256:{'0' * 64}", go_on)
+    with pytest.raises(BaseImageNotFound):
+        world.engine.pull(repository + path, f"sha256:{'0' * 64}", go_on)
 
 
 def test_pulling_from_a_dead_registry_is_an_engine_error(world: EngineUnderTest) -> None:

@@ -38,7 +38,7 @@ def good_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisProces
 
 
 def judged(url: str, role: Role = Role.STORE) -> list[Finding]:
-    return list(judge_redis([look_at_redis(role, url, timeout_s=1)], tick_period_s=5))
+    return list(judge_redis([look_at_redis(role, url, timeout_s=1)], tick_life_s=60))
 
 
 def told(findings: list[Finding], level: Level = Level.PROBLEM) -> str:
@@ -170,7 +170,7 @@ def test_a_pipeline_without_workers_and_beat_is_a_problem_and_not_unreachable(
     assert code == 1, (findings, err)
     problems = "\n".join(finding["found"] for finding in findings if finding["level"] == "problem")
     assert "No worker serves builds, builds.bulk" in problems
-    assert "No worker serves control" in problems
+    assert "No worker serves reconcile, control" in problems
     assert "1500 messages in builds, and no worker serves it." in problems
     assert "version 1 of waits.example.com. No build worker answers." in problems
     assert "1 attempt of lost workers not ended: version 1 of lost.example.com." in problems

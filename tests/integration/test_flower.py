@@ -78,7 +78,7 @@ def test_retries_are_counted_as_attempts_also_when_the_store_was_away_before(
 
 def test_operators_see_all_queues_and_no_ticks(flower: Flower) -> None:
     broker = flower.get("/broker")
-    queues = ("builds", "builds.bulk", "control", "celery", "base-images", "rollouts")
+    queues = ("builds", "builds.bulk", "reconcile", "control", "celery", "base-images", "rollouts")
     assert [queue for queue in queues if f">{queue}<" not in "".join(broker.split())] == []
     assert flower.tasks(taskname="tasks.reconcile") == []
 

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from galaxy.bootstrap import Pipeline
 from galaxy.domain.states import VersionState
+from galaxy.domain.ticks import RECONCILE
 from galaxy.settings import Settings
 from tests.support.fleet import Fleet, RedisWithPassword, eventually
 
@@ -36,6 +37,13 @@ def numbers(fleet: Fleet, ref: VersionRef, attempt: int) -> list[int]:
         for line in page.lines
         if line.attempt == attempt and line.text.isdecimal()
     ]
+
+
+def sentences(fleet: Fleet, app: str) -> list[str]:
+    """What the log has of the app's deploys."""
+    settings = Settings(logs_url=SecretStr(fleet.env["GALAXY_LOGS_URL"]))
+    lines = [line.text for page in Pipeline(settings).logs.pages(app) for line in page.lines]
+    return [line for line in lines if "deployed version 1" in line]
 
 
 @contextmanager
@@ -99,3 +107,34 @@ def test_a_version_reaches_its_end_although_the_store_was_full_for_longer_than_a
             assert told == [*range(len(told))], "what there is of a lost attempt is in order, and once"
     finally:
         fleet.stop()
+
+
+def test_deploys_go_on_while_the_redis_of_the_logs_hangs_and_are_told_when_it_is_back(
+    around_fleets: Around, redis: RedisWithPassword, tmp_path: Path, app: str
+) -> None:
+    logs = RedisWithPassword(tmp_path)
+    fleet = Fleet(around_fleets._replace(redis=redis), tmp_path, 0, GALAXY_LOGS_URL=logs.url(0))
+    fleet.start()
+    names = [f"{number}.{app}" for number in range(6)]
+    try:
+        eventually("the reconciler ticks", lambda: RECONCILE in fleet.store.ticks())
+        logs.freeze()
+        took_s: list[float] = []
+        for name in names:
+            began = time.monotonic()
+            # no build ends while the logs are away: that would take its own time
+            fleet.deploy(name, fleet.bundles.add("sleep 1000").url)
+            took_s.append(time.monotonic() - began)
+        ticked_s = fleet.store.ticks()[RECONCILE].age_s
+        logs.thaw()
+        told = eventually(
+            "all logs tell of their deploys",
+            lambda: all(found := [sentences(fleet, it) for it in names]) and found,
+        )
+    finally:
+        fleet.stop()
+        logs.stop()
+    assert max(took_s) < 5, "two seconds for a Redis that hangs, and the client's own start"
+    assert sum(took_s) < 3 * len(names), "not each of them waits"
+    assert ticked_s < 5
+    assert [len(sentences) for sentences in told] == [1] * len(names)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 from uuid import uuid4
 
 import pytest
+from docker.errors import NotFound
 
 from galaxy.domain.states import Step, VersionState
+from tests.support.bundles import OBEDIENT
 from tests.support.fleet import eventually
+from tests.support.gate import Gate, engine_address
 from tests.support.gated_fleet import gated_fleet
 
 if TYPE_CHECKING:
@@ -20,14 +23,33 @@ if TYPE_CHECKING:
     import docker
 
     from galaxy.domain.models import VersionRef
+    from tests.support.base_images import BaseImages
     from tests.support.bundles import Bundle
     from tests.support.fleet import Around, Fleet
-    from tests.support.gate import Gate
 
 LEASE_S: Final = 2.0
 RECONCILE_S: Final = 0.5
+REAP_S: Final = 1.0
+#: A few rounds of the reaper, on a busy machine: with the default period, a minute.
+REAPED_S: Final = 10.0
 #: Lease, one period of the reconciler, the worker's start and the build itself, on a busy machine.
 RECOVERED_S: Final = 20.0
+
+
+class Door(NamedTuple):
+    """Where a build is stopped: at this request to the server behind the gate; without one, in its own script."""
+
+    gate: str = ""
+    request: str = ""
+
+
+DOORS: Final = {
+    Step.PULL: Door("mirror", "HEAD "),
+    Step.VERIFY: Door("engine", "GET .*/archive"),
+    Step.SETUP: Door(),
+    Step.COMMIT: Door("engine", "POST .*/commit"),
+    Step.PUSH: Door("registry", "POST|HEAD|GET"),
+}
 
 
 class Hospital:
@@ -58,47 +80,87 @@ def hospital(
     options = {
         "GALAXY_LEASE_S": str(LEASE_S),
         "GALAXY_RECONCILE_PERIOD_S": str(RECONCILE_S),
-        "GALAXY_REAP_PERIOD_S": "1",
+        "GALAXY_REAP_PERIOD_S": str(REAP_S),
     }
     folder = tmp_path_factory.mktemp("hospital")
-    with gated_fleet(around_fleets, docker_api, folder, 3, **options) as (fleet, gates):
-        yield Hospital(fleet, gates)
+    with Gate(engine_address(docker_api)) as engine:
+        options["DOCKER_HOST"] = f"tcp://{engine.address}"
+        with gated_fleet(around_fleets, docker_api, folder, 3, **options) as (fleet, gates):
+            yield Hospital(fleet, {**gates, "engine": engine})
+
+
+class Remains:
+    """What builds of an app leave on the engine, looked at behind the gate."""
+
+    def __init__(self, api: docker.APIClient, fleet: Fleet, app: str) -> None:
+        self._api, self._app = api, app
+        self._containers = {"name": f"{fleet.env['GALAXY_NAME']}-build-{app}-"}
+        self._volumes: set[str] = set()
+
+    def containers(self) -> list[str]:
+        found = self._api.containers(all=True, filters=self._containers)
+        self._volumes |= {mount["Name"] for each in found for mount in each["Mounts"]}
+        return [name for each in found for name in each["Names"]]
+
+    def volumes(self) -> list[str]:
+        """Those of containers that were seen."""
+        return [each for each in sorted(self._volumes) if self._has_volume(each)]
+
+    def images(self) -> list[list[str]]:
+        """The tags of each image that was committed for the app."""
+        label = f"org.opencontainers.image.title={self._app}"
+        return [each["RepoTags"] or [] for each in self._api.images(all=True, filters={"label": label})]
+
+    def _has_volume(self, name: str) -> bool:
+        try:
+            self._api.inspect_volume(name)
+        except NotFound:
+            return False
+        return True
+
+
+@pytest.fixture
+def base_image(around_fleets: Around, base_images: BaseImages) -> dict[str, object]:
+    """Settings with a base image that no worker knows yet, and that has a volume."""
+    repository = f"{around_fleets.name}/{uuid4().hex}"
+    spec = OBEDIENT._replace(dockerfile=f'LABEL a={uuid4().hex}\nVOLUME /data\nCMD ["/bin/true"]')
+    base_images.publish(base_images.build(spec), f"{around_fleets.registry}/{repository}", "1")
+    return {"galaxy.meteor.com": {"baseImage": {"repository": repository, "tag": "1"}}}
 
 
 @pytest.mark.parametrize("kill", [Hospital.kill_worker, Hospital.kill_slot])
-@pytest.mark.parametrize(
-    ("step", "gate", "request_held"),
-    [(Step.PULL, "mirror", "HEAD "), (Step.SETUP, "", ""), (Step.PUSH, "registry", "POST|HEAD|GET")],
-)
-def test_a_killed_build_costs_one_attempt_and_begins_again(  # noqa: PLR0913, PLR0917 - two fixtures, two parameters
+@pytest.mark.parametrize("step", [*DOORS])
+def test_a_killed_build_costs_one_attempt_and_leaves_nothing_behind(  # noqa: PLR0913, PLR0917 - fixtures, parameters
     hospital: Hospital,
     docker_api: docker.APIClient,
+    app: str,
+    base_image: dict[str, object],
     kill: Callable[[Hospital], None],
     step: Step,
-    gate: str,
-    request_held: str,
 ) -> None:
-    bundle = hospital.fleet.bundles.add("sleep 1000" if step is Step.SETUP else "true", "true")
-    closed = hospital.gates.get(gate)
-    if closed:
-        closed.held.clear()
-        closed.shut_at(request_held)
-    ref = hospital.deploy(bundle)
-    eventually(
-        f"it is in {step}",
-        lambda: hospital.fleet.store.version(ref).step is step and (closed or bundle.asked),
-    )
-    if closed:
-        eventually("it waits", closed.held.is_set)
+    fleet, door = hospital.fleet, DOORS[step]
+    bundle = fleet.bundles.add("sleep 1000" if step is Step.SETUP else "true", "true")
+    gate = hospital.gates.get(door.gate)
+    if gate:
+        gate.held.clear()
+        gate.shut_at(door.request)
+    ref = fleet.deploy(app, bundle.url, base_image)
+    eventually(f"it is in {step}", lambda: fleet.store.version(ref).step is step and (gate or bundle.asked))
+    if gate:
+        eventually("it waits", gate.held.is_set)
+    remains = Remains(docker_api, fleet, app)
+    assert bool(remains.containers()) is (step is not Step.PULL)
 
     kill(hospital)
-    if closed:
-        closed.open()
+    if gate:  # what an engine or a registry was asked for, it may still do
+        gate.open()
 
-    version = hospital.fleet.wait_until_final(ref, RECOVERED_S)
+    version = fleet.wait_until_final(ref, RECOVERED_S)
     assert (version.state, version.attempt) == (VersionState.ACTIVE, 2)
-    name = hospital.fleet.env["GALAXY_NAME"]
-    eventually("nothing is left", lambda: not docker_api.containers(all=True, filters={"name": name}))
+    eventually("no container is left", lambda: not remains.containers(), REAPED_S)
+    eventually("no volume is left", lambda: not remains.volumes(), REAPED_S)
+    only = [[f"{fleet.env['GALAXY_REGISTRY']}/apps/{app}:1"]]
+    eventually("only the version's image is left", lambda: remains.images() == only, REAPED_S)
 
 
 def test_an_emptied_broker_loses_no_version_though_others_are_enqueued_since(hospital: Hospital) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from itertools import count
@@ -17,7 +18,7 @@ from tests.support.fleet import eventually
 from tests.support.gated_fleet import gated_fleet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import docker
 
@@ -33,6 +34,28 @@ TAKEN_OVER_S: Final = 25.0
 LEASE_S: Final = 60
 
 
+def once(worker: Process) -> None:
+    worker.send(signal.SIGTERM)
+
+
+def again_and_again(worker: Process) -> None:
+    """As an impatient supervisor does."""
+    while worker.alive:
+        worker.send(signal.SIGTERM)
+        time.sleep(0.02)
+
+
+def with_its_group(worker: Process) -> None:
+    """As a service manager does."""
+    os.killpg(worker.pid, signal.SIGTERM)
+
+
+def with_its_group_again_and_again(worker: Process) -> None:
+    while worker.alive:
+        with_its_group(worker)
+        time.sleep(0.02)
+
+
 class Relay:
     """Build workers, one after the other, and neither beat nor reconciler: nothing but a hand-over helps."""
 
@@ -40,7 +63,7 @@ class Relay:
         self.fleet, self.gates = fleet, gates
         self.queue = TaskQueue(fleet.broker_url)
         self._names = (f"build{number}" for number in count())
-        self.worker = self._started()
+        self.worker = self.started()
 
     def deploy(self, bundle: Bundle) -> VersionRef:
         ref = self.fleet.record(f"{uuid4().hex}.example.com", bundle.url)
@@ -50,20 +73,21 @@ class Relay:
     def steps(self, refs: list[VersionRef]) -> list[Step | None]:
         return [self.fleet.store.version(ref).step for ref in refs]
 
-    def replace(self) -> float:
+    def replace(self, tell: Callable[[Process], None] = once) -> float:
         """Starts another worker and tells the present one to stop; returns how long it took to end."""
         name = reaper_of(f"{self._name}@fleet")
         eventually("it sweeps its engine", lambda: name in self.fleet.store.ticks())
-        old, self.worker = self.worker, self._started()
+        old, self.worker = self.worker, self.started()
         began = time.monotonic()
-        old.send(signal.SIGTERM)
+        tell(old)
         old.wait()
         assert name not in self.fleet.store.ticks(), "nobody is to miss it"
         return time.monotonic() - began
 
-    def _started(self) -> Process:
+    def started(self, **env: str) -> Process:
+        """Starts a worker by the plain command, with nothing but settings in its environment."""
         self._name = next(self._names)
-        worker = self.fleet.build_worker(name=self._name)
+        worker = self.fleet.worker(self._name, "builds,builds.bulk", 2, env=env)
         worker.wait_for("ready.")
         return worker
 
@@ -122,3 +146,50 @@ def test_a_stopped_worker_hands_its_builds_over(
         assert relay.fleet.wait_until(ref, VersionState.BUILT, timeout_s=TAKEN_OVER_S).attempt == 1
     name = relay.fleet.env["GALAXY_NAME"]
     eventually("nothing is left", lambda: not docker_api.containers(all=True, filters={"name": name}))
+
+
+def running_builds(relay: Relay) -> list[VersionRef]:
+    """One for each slot, with scripts that do not end by themselves the first time."""
+    hold = HOLDS["while setup.sh heeds no signal"]
+    refs = [relay.deploy(relay.fleet.bundles.add(hold.line, "true")) for _ in range(2)]
+    eventually("in setup", lambda: all(step is hold.step for step in relay.steps(refs)))
+    return refs
+
+
+@pytest.mark.parametrize("tell", [again_and_again, with_its_group, with_its_group_again_and_again])
+def test_builds_are_handed_over_however_the_worker_is_told(
+    relay: Relay, tell: Callable[[Process], None]
+) -> None:
+    refs = running_builds(relay)
+    assert relay.replace(tell) < GRACE_S
+    for ref in refs:
+        assert relay.fleet.wait_until(ref, VersionState.BUILT, timeout_s=TAKEN_OVER_S).attempt == 1
+
+
+@pytest.mark.parametrize("tell", [once, with_its_group_again_and_again])
+def test_a_worker_that_was_told_by_its_environment_does_the_same(
+    relay: Relay, tell: Callable[[Process], None]
+) -> None:
+    plain, relay.worker = relay.worker, relay.started(REMAP_SIGTERM="SIGQUIT")
+    plain.send(signal.SIGTERM)
+    plain.wait()
+    refs = running_builds(relay)
+    assert relay.replace(tell) < GRACE_S
+    for ref in refs:
+        assert relay.fleet.wait_until(ref, VersionState.BUILT, timeout_s=TAKEN_OVER_S).attempt == 1
+
+
+def test_ctrl_c_lets_builds_come_to_their_end(relay: Relay) -> None:
+    bundle = relay.fleet.bundles.add()
+    bundle.hold()
+    ref = relay.deploy(bundle)
+    eventually("setup.sh runs", lambda: bundle.asked)
+    old, relay.worker = relay.worker, relay.started()
+    os.killpg(old.pid, signal.SIGINT)  # a terminal tells the whole group
+    old.wait_for("Hitting Ctrl+C again")
+    time.sleep(1)  # longer than a worker takes to hand a build back
+    assert relay.steps([ref]) == [Step.SETUP]
+    bundle.release()
+    assert relay.fleet.wait_until(ref, VersionState.BUILT).attempt == 1
+    old.wait()
+    assert bundle.asked == 1

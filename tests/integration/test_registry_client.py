@@ -575,6 +575,30 @@ def test_a_failing_host_is_left_alone_and_tried_by_one_request(
     assert registry.resolve(APP) == DIGEST
 
 
+def test_who_insists_asks_a_host_that_is_left_alone_and_finds_it_back(
+    server: RegistryServer, client: Callable[..., Registry]
+) -> None:
+    server.faults.status = 503
+    registry = client()
+    for _ in range(FAILURES_TO_OPEN + 1):
+        resolved_error(registry)
+    server.faults.status = None
+    assert "left alone" in str(resolved_error(registry))
+    assert registry.resolve(APP, insist=True) == DIGEST
+    assert registry.resolve(APP) == DIGEST
+
+
+def test_who_insists_still_keeps_a_pause_that_a_host_asked_for(
+    server: RegistryServer, client: Callable[..., Registry]
+) -> None:
+    server.faults.status = 429
+    registry = client()
+    resolved_error(registry)
+    with pytest.raises(RegistryThrottled):
+        registry.resolve(APP, insist=True)
+    assert len(server.seen) == 1
+
+
 def test_a_failing_host_is_tried_by_one_thread_only(
     server: RegistryServer, client: Callable[..., Registry], clock: Clock
 ) -> None:

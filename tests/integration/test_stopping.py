@@ -37,7 +37,7 @@ billiard.connection.Connection.send_offset = send_offset
 
 def test_it_ends_and_another_one_builds(own_fleet: Fleet, app: str, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(INTERRUPTED)
-    env = {"REMAP_SIGTERM": "SIGQUIT", "PYTHONPATH": str(tmp_path)}
+    env = {"PYTHONPATH": str(tmp_path)}
     first = own_fleet.worker("first", "builds,builds.bulk", 1, env=env)
     first.wait_for("ready.")
     ref = own_fleet.record(app, own_fleet.bundles.add("sleep 1").url)

@@ -217,8 +217,7 @@ class Fleet:
         return self.celery(name, "worker", *options, env=env)
 
     def build_worker(self, *, slots: int = 2, name: str = "build") -> Process:
-        """As in production, SIGTERM makes it hand its builds back."""
-        return self.worker(name, "builds,builds.bulk", slots, env={"REMAP_SIGTERM": "SIGQUIT"})
+        return self.worker(name, "builds,builds.bulk", slots)
 
     def start(self, *, slots: int = 2, beat: bool = True) -> Process:
         """Starts a build worker, a control worker and beat, and returns the first when all are ready."""

@@ -59,7 +59,7 @@ class Tags:
         images = (PlatformManifest("linux", "amd64", "", digest(ours)),)
         return self._put(image, Manifest(OCI_INDEX, digest(name), b"", images))
 
-    def resolve(self, reference: ImageReference) -> str:
+    def resolve(self, reference: ImageReference, *, insist: bool = False) -> str:  # noqa: ARG002 - as Registry
         self._ask("HEAD", reference)
         if reference.canonical not in self._tags:
             raise BaseImageNotFound(f"There is no image {reference}.")

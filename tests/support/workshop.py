@@ -42,8 +42,10 @@ class OneBaseImage:
     def __init__(self) -> None:
         self.digest = ""
         self.errors: list[Exception] = []
+        self.insisted: list[bool] = []
 
-    def resolve(self, _: ImageReference) -> str:
+    def resolve(self, _: ImageReference, *, insist: bool = False) -> str:
+        self.insisted.append(insist)
         if self.errors:
             raise self.errors.pop(0)
         return self.digest

@@ -14,12 +14,18 @@ from galaxy.domain.errors import (
     AttemptFailed,
     BaseImageNotFound,
     BuildFailed,
+    BuildTimedOut,
     EngineError,
     QueueError,
+    RegistryBlocked,
+    RegistryDenied,
     RegistryThrottled,
+    RegistryUnavailable,
+    SetupFailed,
     StoreError,
 )
 from galaxy.domain.log import Stream
+from galaxy.domain.models import MAX_ATTEMPTS
 from galaxy.domain.states import Step, VersionState
 from galaxy.services.retries import pause_s
 from galaxy.services.signs_of_life import SignsOfLife
@@ -416,11 +422,52 @@ def test_a_committed_image_has_a_tag_of_its_attempt_until_it_is_recorded(worksho
     ]
 
 
-def test_pauses_double_and_have_a_limit() -> None:
-    settings = Settings(retry_backoff_s=100, retry_backoff_max_s=300)
+@pytest.mark.parametrize("error", [SetupFailed("It rained."), EngineError("The engine rests.")])
+def test_pauses_double_and_have_a_limit(error: Exception) -> None:
+    settings = Settings(retry_backoff_s=100, outage_backoff_s=100, retry_backoff_max_s=300)
     for number, longest in enumerate((100, 200, 300), 1):
-        pauses = [pause_s(number, EngineError("The engine rests."), settings) for _ in range(50)]
+        pauses = [pause_s(number, error, settings) for _ in range(50)]
         assert longest / 2 <= min(pauses) < max(pauses) <= longest
+
+
+def pauses_in_all(error: Exception) -> list[float]:
+    """From the first attempt's failure to the last attempt, with the default settings, many times."""
+    defaults = Settings(**{name: field.default for name, field in Settings.model_fields.items()})
+    return [sum(pause_s(number, error, defaults) for number in range(1, MAX_ATTEMPTS)) for _ in range(200)]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        EngineError("The engine could not push the image."),
+        RegistryUnavailable("The registry can't be reached."),
+        RegistryThrottled("The registry asked for a pause."),
+        StoreError("The logs' Redis can't be reached."),
+        OSError("Nobody knows."),
+    ],
+)
+def test_the_attempts_outlast_whatever_of_ours_is_away_for_a_minute(error: Exception) -> None:
+    assert min(pauses_in_all(error)) >= 70
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        SetupFailed("/app/setup.sh ended with exit code 1."),
+        BaseImageNotFound("There is no such image."),
+        BuildTimedOut("It printed nothing."),
+        RegistryDenied("The registry refused access."),
+        RegistryBlocked("It is not looked up."),
+    ],
+)
+def test_what_a_developer_can_mend_does_not_wait_for_the_end_of_an_outage(error: Exception) -> None:
+    assert max(pauses_in_all(error)) <= 35
+
+
+def test_an_attempt_asks_its_registry_however_often_that_has_failed(workshop: Workshop) -> None:
+    workshop.base_image(succeed)
+    workshop.run(workshop.deploy())
+    assert workshop.registry.insisted == [True]
 
 
 def test_celery_waits_exactly_as_long_as_the_store() -> None:

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from celery import Celery
 
+from beat.schedule import schedule
 from beat.scheduler import LeadingScheduler
 from galaxy.adapters.keys import Keys
 from galaxy.adapters.leadership import Leadership
 from galaxy.domain.errors import StoreError
+from galaxy.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,6 +93,15 @@ def test_a_broker_that_is_away_is_no_error(scheduler: Recorder, monkeypatch: pyt
 
     monkeypatch.setattr(scheduler, "send_task", away)
     assert ticks(scheduler) == []
+
+
+@pytest.mark.parametrize("period_s", [0.5, 5.0, 100.0])
+def test_a_tick_outlives_some_periods_and_clocks_that_are_not_quite_alike(period_s: float) -> None:
+    ticks = schedule(Settings(reconcile_period_s=period_s, base_image_tick_s=period_s)).values()
+    assert [tick["schedule"] for tick in ticks] == [period_s, period_s]
+    for tick in ticks:
+        options = cast("dict[str, float]", tick["options"])
+        assert options["expires"] >= max(60, 4 * period_s)
 
 
 def test_the_lead_has_one_holder_until_it_runs_out_or_is_given_up(

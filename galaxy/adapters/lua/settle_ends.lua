@@ -7,8 +7,9 @@
 local now = now_ms()
 
 local function count(image, update, outcome, failed_before)
+  if not image or not update then return end
   local key = ARGV[7] .. image
-  if not update or redis.call('HGET', key, 'number') ~= update then return end
+  if redis.call('HGET', key, 'number') ~= update then return end
   redis.call('HINCRBY', key, outcome, 1)
   if outcome == 'failed' then redis.call('HINCRBY', key, failed_before and 'excused' or 'wave_failed', 1) end
   local created, built, failed, dropped = unpack(redis.call('HMGET', key, 'created', 'built', 'failed', 'dropped'))

@@ -67,11 +67,15 @@ class Registry:
         """Closes the kept-alive connections."""
         self._transport.close()
 
-    def resolve(self, reference: ImageReference) -> str:
+    def resolve(self, reference: ImageReference, *, insist: bool = False) -> str:
         """The digest that a reference means now, by one HEAD.
 
         A pinned reference is answered at once: its digest can't come to mean anything else, and whether the image is
         still there is for the pull to find out.
+
+        Args:
+            reference: Of an image in any registry.
+            insist: For who has few tries: asks also a host that is left alone because it failed several times.
 
         Raises:
             BaseImageNotFound: No such repository or tag, or not without a login.
@@ -83,7 +87,7 @@ class Registry:
         """
         if reference.digest is not None:
             return reference.digest
-        call = self._call(reference)
+        call = self._call(reference, insists=insist)
         answer = self._ask(call, "HEAD", reference)
         if answer.status != _NO_SUCH_METHOD:
             self._complain(reference, answer)
@@ -110,8 +114,9 @@ class Registry:
         """What the reference's host last said of its limits; None when it says nothing."""
         return self._gates.of(self._endpoint(reference.registry).authority).rate_limit
 
-    def _call(self, reference: ImageReference) -> Call:
-        return Call(str(reference), self._endpoint(reference.registry), time.monotonic() + self._timeout_s)
+    def _call(self, reference: ImageReference, *, insists: bool = False) -> Call:
+        ends_at = time.monotonic() + self._timeout_s
+        return Call(str(reference), self._endpoint(reference.registry), ends_at, insists)
 
     def _endpoint(self, registry: str) -> Endpoint:
         """Where a registry's API is, by the host in a reference."""

@@ -175,7 +175,9 @@ class Tokens:
             raise RegistryDenied(
                 f"{answer.endpoint.authority} refused "
                 f"{'the login' if key.credential else 'a token without a login'} for {call.image}.",
-                f"Check the login for {call.registry.authority}." if key.credential else "Make the image public.",
+                f"Check the login for {call.registry.authority}."
+                if key.credential
+                else "Make the image public.",
             )
         if answer.status != _OK:
             raise call.senseless(answer.endpoint, f"answered with {answer.status} instead of a token")

@@ -42,11 +42,13 @@ class Call:
         image: For messages.
         registry: Who was asked first; what it sends us to gets no more trust than it has itself.
         ends_at: Monotonic seconds.
+        insists: Hosts that failed several times are asked too.
     """
 
     image: str
     registry: Endpoint
     ends_at: float
+    insists: bool = False
 
     @property
     def left_s(self) -> float:
@@ -143,13 +145,11 @@ class Transport:
             raise call.unavailable(endpoint, "could not be asked in time")
         gate = self._gates.of(endpoint.authority)
         closed = gate.closed()
-        if closed is not None:
-            raise (
-                call.throttled(endpoint, closed.for_s)
-                if closed.throttled
-                else call.unavailable(
-                    endpoint, f"failed several times and is left alone for {closed.for_s:.0f} s"
-                )
+        if closed and closed.throttled:
+            raise call.throttled(endpoint, closed.for_s)
+        if closed and not call.insists:
+            raise call.unavailable(
+                endpoint, f"failed several times and is left alone for {closed.for_s:.0f} s"
             )
         answer = self._exchange(call, method, url, endpoint, headers, gate)
         if answer.status == _TOO_MANY_REQUESTS:

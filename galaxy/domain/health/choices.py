@@ -20,6 +20,8 @@ PREFIX: Final = "GALAXY_"
 _NOT_OURS: Final = frozenset({"GALAXY_BUNDLES_DIR", "GALAXY_BUNDLES_URL", "GALAXY_VERSION"})
 _SAFE_LEASE_S: Final = 10.0
 _SLOW_RECOVERY_S: Final = 120.0
+#: A registry or an engine that is restarted, with its machine.
+_SHORT_OUTAGE_S: Final = 60.0
 
 
 class Choices(NamedTuple):
@@ -31,6 +33,7 @@ class Choices(NamedTuple):
     build_timeout_s: float
     engine_timeout_s: float
     retry_backoff_s: float
+    outage_backoff_s: float
     retry_backoff_max_s: float
     log_max_bytes: int
     log_attempt_max_bytes: int
@@ -79,6 +82,14 @@ def _weak(its: Choices) -> Iterator[Finding]:
             "GALAXY_RETRY_BACKOFF_MAX_S is below GALAXY_RETRY_BACKOFF_S, which has no effect then.",
             "Swap them.",
         )
+    outlasted_s = _outlasted_s(its)
+    if outlasted_s < _SHORT_OUTAGE_S:
+        yield warning(
+            SUBJECT,
+            f"A registry or an engine that is away for {duration(outlasted_s)} can fail a version for good.",
+            "Raise GALAXY_OUTAGE_BACKOFF_S, and GALAXY_RETRY_BACKOFF_MAX_S to four times that; the defaults are 20 and"
+            " 300.",
+        )
     if its.build_timeout_s < its.engine_timeout_s:
         yield warning(
             SUBJECT,
@@ -107,6 +118,12 @@ def _weak(its: Choices) -> Iterator[Finding]:
             f"{' and '.join(unlimited)} set no limit, so one build can stop the machine.",
             "Set a limit; the defaults are in docs/settings.md.",
         )
+
+
+def _outlasted_s(its: Choices) -> float:
+    """From the end of the first attempt to the beginning of the last, if all waits between them are the shortest."""
+    waits = (its.outage_backoff_s * 2.0**retry for retry in range(MAX_ATTEMPTS - 1))
+    return sum(min(wait, its.retry_backoff_max_s) for wait in waits) / 2
 
 
 def _unknown(given: Collection[str], known: Collection[str]) -> Iterator[Finding]:

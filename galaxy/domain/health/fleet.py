@@ -134,7 +134,7 @@ def _one_mind(workers: Sequence[WorkerFacts], code: str, settings: Mapping[str, 
         yield warning(
             WORKERS,
             f"{', '.join(others)} {'runs' if len(others) == 1 else 'run'} other code than this command.",
-            "Restart them after an update; SIGQUIT hands their builds back.",
+            "Restart them after an update; SIGTERM hands their builds back.",
         )
     for worker in workers:
         differing = [

@@ -22,7 +22,7 @@ _MIN_VERSION: Final = (6, 2)
 _TESTED: Final = "7.0"
 _SLOW_MS: Final = 50.0
 _MEMORY_WARNING, _MEMORY_PROBLEM = 0.75, 0.9
-#: A tick of beat that is older than its period, by the worker's clock, is dropped: so clocks must agree.
+#: Clocks that a time service keeps are closer than this.
 _SKEW_WARNING_S: Final = 1.0
 
 
@@ -75,7 +75,7 @@ class RedisFacts(Frozen):
         return str(self.info.get(name, self.config.get(name.replace("_", "-"), "")))
 
 
-def judge_redis(facts: Sequence[RedisFacts], *, tick_period_s: float) -> Iterator[Finding]:
+def judge_redis(facts: Sequence[RedisFacts], *, tick_life_s: float) -> Iterator[Finding]:
     """What to think of the three; a server that serves several of them is told once."""
     for each in facts:
         if each.failure:
@@ -88,7 +88,7 @@ def judge_redis(facts: Sequence[RedisFacts], *, tick_period_s: float) -> Iterato
         yield fine(subject, _summary(best))
         yield from _unseen(subject, best)
         yield from _open_line(group)
-        yield from _clock(subject, best, tick_period_s)
+        yield from _clock(subject, best, tick_life_s)
         if best.info:
             yield from _state(subject, best)
             yield from _eviction(subject, best, roles)
@@ -150,14 +150,14 @@ def _open_line(group: Sequence[RedisFacts]) -> Iterator[Finding]:
             )
 
 
-def _clock(subject: str, facts: RedisFacts, tick_period_s: float) -> Iterator[Finding]:
+def _clock(subject: str, facts: RedisFacts, tick_life_s: float) -> Iterator[Finding]:
     skew = facts.clock_ahead_s
-    if abs(skew) < min(_SKEW_WARNING_S, tick_period_s):
+    if abs(skew) < _SKEW_WARNING_S:
         return
     found = f"Its clock is {abs(skew):.1f} s {'ahead of' if skew > 0 else 'behind'} this machine's."
     advice = "Run a time service (chrony, systemd-timesyncd) on all machines."
-    # beat's ticks carry the time at which they expire
-    yield (problem if abs(skew) >= tick_period_s else warning)(subject, found, advice)
+    # beat's ticks carry the time at which they expire, by the clock of its machine
+    yield (problem if abs(skew) >= tick_life_s else warning)(subject, found, advice)
 
 
 def _state(subject: str, facts: RedisFacts) -> Iterator[Finding]:
