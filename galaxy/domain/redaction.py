@@ -8,6 +8,7 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
+from galaxy.domain.needles import Needles
 from galaxy.domain.utf8 import character_start
 
 if TYPE_CHECKING:
@@ -61,11 +62,9 @@ class Redactor:
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        forms = {form for secret in secrets for form in _forms(secret)}
-        self._forms = sorted((form.encode(errors="replace") for form in forms), key=len, reverse=True)
-        # a form that contains another one is found by looking for that other one
-        self._needles = [form for form in self._forms if not _contains_another(form, self._forms)]
-        self.longest = len(self._forms[0]) if self._forms else 0
+        forms = {form.encode(errors="replace") for secret in secrets for form in _forms(secret)}
+        self._needles = Needles(forms)
+        self.longest = max(map(len, forms), default=0)
 
     def redact(self, data: bytes, covered: int = 0) -> bytes:
         """Masks all secrets in whole lines.
@@ -74,9 +73,8 @@ class Redactor:
             data: Lines; the first one may be the end of an open line.
             covered: Of that open line, see `OpenLine`.
         """
-        if not covered and not self._found_in(data):
-            return data
-        return _masked(data, self._spans(data, covered), len(data), covered)
+        spans = self._spans(data, covered)
+        return _masked(data, spans, len(data), covered) if spans else data
 
     def redact_text(self, text: str) -> str:
         """Masks all secrets in a sentence."""
@@ -87,26 +85,15 @@ class Redactor:
         cut = character_start(data, len(data) - max(self.longest, _MAX_CHARACTER_BYTES) + 1)
         if cut <= 0:
             return OpenLine(b"", data, covered)
-        if not covered and not self._found_in(data):
-            return OpenLine(data[:cut], data[cut:], 0)
         spans = self._spans(data, covered)
         reaches = max((end for start, end in spans if start < cut), default=0)
         return OpenLine(_masked(data, spans, cut, covered), data[cut:], max(0, reaches - cut))
 
-    def _found_in(self, data: bytes) -> bool:
-        for needle in self._needles:  # noqa: SIM110 - any() costs as much as the searches
-            if needle in data:
-                return True
-        return False
-
     def _spans(self, data: bytes, covered: int) -> list[tuple[int, int]]:
         """Where secrets are: [start, end), in order, without overlaps."""
-        found = [(0, covered)] if covered else []
-        for form in self._forms:
-            start = data.find(form)
-            while start >= 0:
-                found.append((start, start + len(form)))
-                start = data.find(form, start + 1)
+        found = self._needles.spans(data)
+        if covered:
+            found.append((0, covered))
         merged: list[tuple[int, int]] = []
         for start, end in sorted(found):
             if merged and start < merged[-1][1]:
@@ -129,10 +116,6 @@ def _masked(data: bytes, spans: list[tuple[int, int]], cut: int, covered: int) -
         at = end
     parts.append(data[at:cut])
     return b"".join(parts)
-
-
-def _contains_another(form: bytes, forms: list[bytes]) -> bool:
-    return any(other != form and other in form for other in forms)
 
 
 def _forms(secret: str) -> Iterator[str]:
