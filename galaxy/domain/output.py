@@ -82,15 +82,19 @@ class LineAssembler:
         self._held_cr = False
         return taken
 
-    def break_off(self) -> list[Lines]:
-        """Ends a line of which pieces were passed on: its rest is left out, what comes next is a new one."""
+    def break_off(self, covered: int) -> list[Lines]:
+        """Ends a line of which pieces were passed on: its rest is left out, what comes next is a new one.
+
+        Args:
+            covered: How many bytes of what comes next belong to a secret that begins in what is left out.
+        """
         ended = [Lines(self._stream, b"")] if self._mid_line else []
-        self._begin_line()
+        self._begin_line(covered)
         return ended
 
-    def _begin_line(self) -> None:
+    def _begin_line(self, covered: int = 0) -> None:
         self._mid_line = False
-        self._covered = 0
+        self._covered = covered
 
     def _finish(self, finished: bytes) -> list[Lines]:
         text = _with_lf(finished, mid_line=self._mid_line)

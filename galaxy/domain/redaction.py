@@ -86,8 +86,11 @@ class Redactor:
         if cut <= 0:
             return OpenLine(b"", data, covered)
         spans = self._spans(data, covered)
-        reaches = max((end for start, end in spans if start < cut), default=0)
-        return OpenLine(_masked(data, spans, cut, covered), data[cut:], max(0, reaches - cut))
+        return OpenLine(_masked(data, spans, cut, covered), data[cut:], _reach(spans, cut))
+
+    def reach(self, before: bytes, after: bytes) -> int:
+        """How many bytes at the beginning of `after` belong to secrets that begin in `before`."""
+        return _reach(self._spans(before + after[: self.longest], 0), len(before))
 
     def _spans(self, data: bytes, covered: int) -> list[tuple[int, int]]:
         """Where secrets are: [start, end), in order, without overlaps."""
@@ -101,6 +104,11 @@ class Redactor:
             else:
                 merged.append((start, end))
         return merged
+
+
+def _reach(spans: list[tuple[int, int]], cut: int) -> int:
+    """How far the span that crosses a place goes on after it."""
+    return next((end - cut for start, end in spans if start < cut < end), 0)
 
 
 def _masked(data: bytes, spans: list[tuple[int, int]], cut: int, covered: int) -> bytes:
