@@ -150,7 +150,7 @@ class BuildStage:
         ):
             with record(Step.SETUP):
                 log.say(f"Running {SETUP_SCRIPT} with the bundle's URL.")
-                _run_setup(box, attempt, log, self._signs_of_life(Step.SETUP, keep_going))
+                _run_setup(box, attempt, log, self._signs_of_life(Step.SETUP, keep_going), keep_going)
 
             with record(Step.COMMIT):
                 labels = oci_labels(
@@ -176,7 +176,7 @@ class BuildStage:
                 pushed = self._engine.push(repository, tag, saved.id, alive.check, on_progress=alive.seen)
 
             built = BuiltImage(image=f"{repository}:{tag}", image_digest=pushed, base_digest=digest)
-            log.flush()
+            log.flush(keep_going)
             self._finish(attempt, built, record)
             committed.clear()
             with suppress(EngineError):  # the reaper makes up for it
@@ -310,10 +310,12 @@ def _flush(log: LogWriter) -> str:
     return ""
 
 
-def _run_setup(box: BuildContainer, attempt: Attempt, log: LogWriter, alive: SignsOfLife) -> None:
+def _run_setup(
+    box: BuildContainer, attempt: Attempt, log: LogWriter, alive: SignsOfLife, keep_going: Callable[[], None]
+) -> None:
     def keep(stream: Stream, chunk: bytes) -> None:
-        alive.seen()
-        log.output(stream, chunk)
+        log.output(stream, chunk, keep_going)
+        alive.seen()  # afterwards: when the log has to wait, that is no silence of the script
 
     code = box.run(attempt.bundle_url.get_secret_value(), keep, alive.check)
     log.end_output()
@@ -334,6 +336,7 @@ def _gave_up(attempt: Attempt, log: LogWriter, error: Abandoned) -> Outcome:
     if isinstance(error, LeaseLost):
         log.abandon()
     else:
-        log.end_output()  # what was printed last may still be held back
-        log.say(f"Attempt {attempt.number} was stopped. {error}")
+        with suppress(StoreError):  # it has failed before; the version's fate is announced nevertheless
+            log.end_output()  # what was printed last may still be held back
+            log.say(f"Attempt {attempt.number} was stopped. {error}")
     return Outcome(f"Stopped building {attempt.ref}: {error}")

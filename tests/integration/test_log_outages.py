@@ -18,8 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    import docker
+
     from galaxy.domain.models import VersionRef
     from tests.support.fleet import Around
+
+
+#: A renewal of the lease, a look whether to go on, and the removal.
+GONE_S = 3
 
 
 def talk(lines: int) -> str:
@@ -36,6 +42,11 @@ def numbers(fleet: Fleet, ref: VersionRef, attempt: int) -> list[int]:
         for line in page.lines
         if line.attempt == attempt and line.text.isdecimal()
     ]
+
+
+def last_line(fleet: Fleet, app: str) -> str:
+    settings = Settings(logs_url=SecretStr(fleet.env["GALAXY_LOGS_URL"]))
+    return Pipeline(settings).logs.tail(app, 1).lines[0].text
 
 
 @contextmanager
@@ -78,6 +89,39 @@ def test_a_build_goes_on_and_loses_no_line_while_the_redis_of_the_logs_hangs_is_
         assert (version.state, version.attempt) == (VersionState.ACTIVE, 1), version.failure
         assert numbers(fleet, ref, 1) == [*range(400)]
     finally:
+        fleet.stop()
+
+
+def test_the_container_of_a_cancelled_build_is_gone_soon_while_the_redis_of_the_logs_hangs(
+    around_fleets: Around,
+    docker_api: docker.APIClient,
+    redis: RedisWithPassword,
+    tmp_path: Path,
+    app: str,
+) -> None:
+    # all that is printed has to be kept, so what waits reaches its limit
+    fleet = Fleet(
+        around_fleets, tmp_path, 2, GALAXY_LOGS_URL=redis.url(0), GALAXY_LOG_ATTEMPT_MAX_BYTES="1000000000"
+    )
+    fleet.start()
+
+    def containers() -> object:
+        return docker_api.containers(all=True, filters={"name": f"{around_fleets.name}-build-{app}"})
+
+    try:
+        endless = f"echo 1; line={'x' * 1000}; while :; do echo $line; done"
+        ref = fleet.deploy(app, fleet.bundles.add(endless).url)
+        eventually("it prints", lambda: numbers(fleet, ref, 1))
+        assert containers()
+        redis.freeze()
+        time.sleep(2)  # it prints more than can wait
+        fleet.store.cancel(ref, "No more.")
+        eventually("the container is gone", lambda: not containers(), GONE_S)
+        redis.thaw()
+        why = f"Attempt 1 was stopped. Version {ref.number} of {app} was cancelled."
+        eventually("the log says why", lambda: why in last_line(fleet, app))
+    finally:
+        redis.thaw()
         fleet.stop()
 
 
