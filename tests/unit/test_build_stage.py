@@ -22,7 +22,9 @@ from galaxy.domain.errors import (
     StoreError,
 )
 from galaxy.domain.log import Stream
+from galaxy.domain.redaction import Redactor
 from galaxy.domain.states import Step, VersionState
+from galaxy.services import build
 from galaxy.services.retries import pause_s
 from galaxy.services.signs_of_life import SignsOfLife
 from galaxy.settings import Settings
@@ -30,7 +32,7 @@ from tests.support.stores import APP, BUNDLE_URL, ENV_VALUE, claim
 from tests.support.workshop import REGISTRY, Workshop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from galaxy.adapters.fake_engine import Program
     from galaxy.adapters.log_stream import Batch
@@ -467,6 +469,28 @@ def test_secrets_are_redacted_from_the_output(workshop: Workshop) -> None:
     workshop.run(workshop.deploy())
     assert "+ curl [redacted]\n[redacted]" in workshop.text()
     assert BUNDLE_URL not in workshop.text()
+
+
+def test_the_lease_is_renewed_while_secrets_are_made_ready_and_that_is_done_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    workshop = Workshop(lease_s=1)
+    workshop.base_image(succeed)
+    workshop.engine.fail_next("run", RuntimeError("a bug"))
+    ref = workshop.deploy()
+    lost: list[object] = []
+
+    class SlowRedactor(Redactor):
+        def __init__(self, secrets: Iterable[str]) -> None:
+            super().__init__(secrets)
+            time.sleep(1.5)
+            lost.append(workshop.store.end_lost(ref, "Lost."))
+
+    monkeypatch.setattr(build, "Redactor", SlowRedactor)
+    with pytest.raises(AttemptFailed, match="a bug"):
+        workshop.run(ref)
+    workshop.close()
+    assert lost == [None]
 
 
 # -- whoever has no reason to go on
