@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
@@ -18,12 +19,17 @@ _START_BYTES: Final = 8
 class Needles:
     """A set of needles. Looking for them takes time that grows with the text, and hardly with their number.
 
+    Attributes:
+        longest: Length of the longest one; 0 if there are none.
+
     Args:
         needles: None is empty.
     """
 
     def __init__(self, needles: Iterable[bytes]) -> None:
-        by_length = sorted(set(needles), key=len)
+        self._sorted = sorted(set(needles))
+        by_length = sorted(self._sorted, key=len)
+        self.longest = len(by_length[-1]) if by_length else 0
         self._start_bytes = min(_START_BYTES, len(by_length[0])) if by_length else 0
         groups = defaultdict(list)
         for needle in by_length:
@@ -43,6 +49,15 @@ class Needles:
             for at, lengths in self._places(text)
             if (length := self._longest_at(text, at, lengths))
         ]
+
+    def begun_at(self, text: bytes, at_least: int) -> int:
+        """Where the text ends with so many bytes of the beginning of a needle, or more; its length if it does not."""
+        for at in range(max(0, len(text) - self.longest), len(text) - at_least + 1):
+            begun = text[at:]
+            next_one = bisect_left(self._sorted, begun)
+            if next_one < len(self._sorted) and self._sorted[next_one].startswith(begun):
+                return at
+        return len(text)
 
     def _start_of(self, needle: bytes) -> bytes:
         return needle[: self._start_bytes]

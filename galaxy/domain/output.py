@@ -73,7 +73,7 @@ class LineAssembler:
     def flush(self) -> list[Lines]:
         """Gives what is left when the stream is over, also without a line end."""
         rest = self.take_back().removesuffix(b"\r")
-        return self._finish(rest + b"\n") if rest or self._mid_line else []
+        return self._finish(rest + b"\n", cut_off=True) if rest or self._mid_line else []
 
     def take_back(self) -> bytes:
         """Removes and returns the bytes that have not been passed on."""
@@ -96,13 +96,13 @@ class LineAssembler:
         self._mid_line = False
         self._covered = covered
 
-    def _finish(self, finished: bytes) -> list[Lines]:
+    def _finish(self, finished: bytes, *, cut_off: bool = False) -> list[Lines]:
         text = _with_lf(finished, mid_line=self._mid_line)
         if not text:
             return []
-        text = self._redactor.redact(text, self._covered)
+        text = self._redactor.redact(text[:-1], self._covered, cut_off=cut_off)
         self._begin_line()
-        return [*_portions(self._stream, text[:-1])]
+        return [*_portions(self._stream, text)]
 
     def _pass_on_piece(self) -> list[Lines]:
         piece = self._redactor.redact_open(bytes(self._partial), self._covered)

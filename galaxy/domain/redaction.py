@@ -64,16 +64,18 @@ class Redactor:
     def __init__(self, secrets: Iterable[str]) -> None:
         forms = {form.encode(errors="replace") for secret in secrets for form in _forms(secret)}
         self._needles = Needles(forms)
-        self.longest = max(map(len, forms), default=0)
+        self.longest = self._needles.longest
 
-    def redact(self, data: bytes, covered: int = 0) -> bytes:
+    def redact(self, data: bytes, covered: int = 0, *, cut_off: bool = False) -> bytes:
         """Masks all secrets in whole lines.
 
         Args:
             data: Lines; the first one may be the end of an open line.
             covered: Of that open line, see `OpenLine`.
+            cut_off: The last line may end inside a secret of which the rest never comes: what there is of it is masked.
         """
-        spans = self._spans(data, covered)
+        begun = self._needles.begun_at(data, MIN_SECRET_LENGTH) if cut_off else len(data)
+        spans = self._spans(data, (0, covered), (begun, len(data)))
         return _masked(data, spans, len(data), covered) if spans else data
 
     def redact_text(self, text: str) -> str:
@@ -85,18 +87,16 @@ class Redactor:
         cut = character_start(data, len(data) - max(self.longest, _MAX_CHARACTER_BYTES) + 1)
         if cut <= 0:
             return OpenLine(b"", data, covered)
-        spans = self._spans(data, covered)
+        spans = self._spans(data, (0, covered))
         return OpenLine(_masked(data, spans, cut, covered), data[cut:], _reach(spans, cut))
 
     def reach(self, before: bytes, after: bytes) -> int:
         """How many bytes at the beginning of `after` belong to secrets that begin in `before`."""
-        return _reach(self._spans(before + after[: self.longest], 0), len(before))
+        return _reach(self._spans(before + after[: self.longest]), len(before))
 
-    def _spans(self, data: bytes, covered: int) -> list[tuple[int, int]]:
-        """Where secrets are: [start, end), in order, without overlaps."""
-        found = self._needles.spans(data)
-        if covered:
-            found.append((0, covered))
+    def _spans(self, data: bytes, *known: tuple[int, int]) -> list[tuple[int, int]]:
+        """Where secrets are, the known ones among them: [start, end), in order, without overlaps."""
+        found = [*self._needles.spans(data), *(span for span in known if span[0] < span[1])]
         merged: list[tuple[int, int]] = []
         for start, end in sorted(found):
             if merged and start < merged[-1][1]:

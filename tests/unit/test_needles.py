@@ -48,3 +48,13 @@ def test_a_needle_is_found_up_to_the_very_end_of_a_text(few: int, monkeypatch: p
 
 def test_no_needles_are_found_nowhere() -> None:
     assert Needles(()).spans(b"text") == []
+
+
+@given(wanted=NEEDLES, text=TEXTS, at_least=st.integers(1, 5))
+def test_the_beginning_of_a_needle_at_the_end_of_a_text_is_found(
+    wanted: set[bytes], text: bytes, at_least: int
+) -> None:
+    begun = [
+        at for at in range(len(text) - at_least + 1) if any(needle.startswith(text[at:]) for needle in wanted)
+    ]
+    assert Needles(wanted).begun_at(text, at_least) == (begun[0] if begun else len(text))

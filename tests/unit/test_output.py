@@ -117,6 +117,17 @@ def test_secrets_are_masked_across_chunks_and_pieces(chunk_bytes: int) -> None:
     assert shown == printed.replace(secret.encode(), b"[redacted]")
 
 
+@pytest.mark.parametrize("secret", [b"0f3c9a7be1d24c55b6aa17e08d92f4c361", b"abc-abc-abd"])
+def test_of_a_secret_that_is_cut_off_with_the_output_nothing_is_shown(secret: bytes) -> None:
+    redactor = Redactor([secret.decode()])
+    for length in range(4, len(secret)):
+        for before in (b"", b"x", secret, secret[:5]):
+            (shown,) = _assembled([before + secret[:length]], redactor)
+            assert not _parts_in(shown.removeprefix(secret[:5]), secret)
+    assert _assembled([b"line\n" + secret[:20] + b"\r"], redactor)[-1] == b"[redacted]"
+    assert _assembled([secret[:3]], redactor) == [secret[:3]]
+
+
 def _printed(count: int, start: int = 0) -> list[bytes]:
     return [b"line %07d of the output\n" % number for number in range(start, start + count)]
 
