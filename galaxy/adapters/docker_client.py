@@ -9,6 +9,7 @@ import weakref
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from tarfile import TarError
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import docker
@@ -51,6 +52,7 @@ class DockerClient:
         self._timeout_s = timeout_s
         self.is_cut_off = False
         self._connections: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._remembers = Lock()
 
     @cached_property
     def api(self) -> docker.APIClient:
@@ -67,7 +69,7 @@ class DockerClient:
         return api
 
     def call(self, call: Callable[[docker.APIClient], T], keep_going: Callable[[], None]) -> T:
-        """Makes calls of the engine; when `keep_going` raises, their connections are closed.
+        """Makes calls of the engine; when `keep_going` raises, their connections are closed and no more are opened.
 
         To an engine that means: nobody waits any more. It ends a pull and a push at once. A commit or a removal goes
         on to its end.
@@ -90,7 +92,9 @@ class DockerClient:
 
     def _cut_off(self) -> None:
         self.is_cut_off = True
-        for connection in list(self._connections):
+        with self._remembers:
+            connections = list(self._connections)
+        for connection in connections:
             if connection.sock is not None:
                 with suppress(OSError):  # it is over already
                     connection.sock.shutdown(socket.SHUT_RDWR)
@@ -109,13 +113,33 @@ class DockerClient:
 
         adapter.get_connection_with_tls_context = get_watched_pool
 
-    def _remembering(self, connect: Callable[[], object]) -> Callable[[], object]:
+    def _remembering(self, make: Callable[[], Any]) -> Callable[[], object]:
         def new_connection() -> object:
-            connection = connect()
-            self._connections.add(connection)
+            connection = make()
+            connection.connect = self._unless_cut_off(weakref.WeakMethod(connection.connect))
+            with self._remembers:
+                self._connections.add(connection)
             return connection
 
         return new_connection
+
+    def _unless_cut_off(self, connect: weakref.WeakMethod[Callable[[], object]]) -> Callable[[], None]:
+        """Opens no connection for a call that was given up between two requests: nobody would watch the second.
+
+        urllib3 opens connections anew that were closed.
+        """
+
+        def guarded() -> None:
+            self._check_not_cut_off()
+            if opens := connect():
+                opens()
+            self._check_not_cut_off()  # what was not open yet could not be closed
+
+        return guarded
+
+    def _check_not_cut_off(self) -> None:
+        if self.is_cut_off:
+            raise ConnectionAbortedError("The call was given up.")
 
 
 @contextmanager

@@ -15,6 +15,8 @@ from galaxy.domain.errors import StoreError
 from galaxy.domain.output import MAX_PIECE_BYTES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from galaxy.adapters.log_stream import LogStream
     from galaxy.domain.log import LogBlock
 
@@ -27,8 +29,11 @@ FLUSH_BYTES: Final = MAX_PIECE_BYTES
 #: Sent in one round trip at most. Redis serves nobody else while it stores a batch.
 _BATCH_BYTES: Final = 1024 * 1024
 
-#: Waits in memory at most; then whoever prints has to wait for a while, and with it the build container.
+#: So much waits in memory; then whoever prints has to wait for a while, and with it the build container.
 _BUFFER_BYTES: Final = 4 * 1024 * 1024
+
+#: How often whoever waits asks whether to go on.
+_TICK_S: Final = 0.2
 
 _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 1.0
@@ -63,8 +68,8 @@ class _Draft:
 class LogSender:
     """Delivers the blocks of one writer, in order and once, from a thread of its own.
 
-    While Redis is away, so much waits in memory; then whoever prints waits, for `patience_s`; and then lines are left
-    out and counted, and where they are missing, the log says so. A build outlives an outage of the logs.
+    While Redis is away, so much waits in memory; then whoever prints waits, for `patience_s`; and then what is printed
+    is left out and counted, and where it is missing, the log says so. A build outlives an outage of the logs.
 
     Args:
         patience_s: How long whoever prints waits, and how long the end of a log is tried to be written.
@@ -89,26 +94,25 @@ class LogSender:
         self._thread = Thread(target=self._run, name=f"log of {app}", daemon=True)
         self._thread.start()
 
-    def put(self, head: LogBlock, text: bytes) -> None:
-        r"""Takes lines with `\n` between them. Waits while too much is undelivered, but not in a long outage.
+    def put(self, head: LogBlock, text: bytes, *, always: bool = True) -> None:
+        r"""Takes lines with `\n` between them. Never waits: that is `wait_for_room`'s business.
 
         Args:
             head: Everything about the lines but their text.
             text: Not necessarily UTF-8.
+            always: They are not left out in a long outage either.
 
         Raises:
             StoreError: An earlier `flush` or `close` failed.
         """
         with self._changed:
-            while self._size >= _BUFFER_BYTES and not (self._over or self._outage.is_long):
-                self._changed.wait()
             if self._failure:
                 raise self._failure
             if self._abandoned:
                 return
             if self._closing:
                 raise ValueError("The log writer is closed.")
-            if self._size >= _BUFFER_BYTES:
+            if not always and self._outage.is_long and self._size >= _BUFFER_BYTES:
                 self._outage.leave_out(head, text)
                 return
             self._tell_what_was_left_out()
@@ -117,21 +121,36 @@ class LogSender:
             if not before or before < FLUSH_BYTES <= self._size:
                 self._changed.notify_all()
 
-    def flush(self) -> None:
+    def wait_for_room(self, keep_going: Callable[[], None]) -> None:
+        """Waits while too much is undelivered, but not in a long outage.
+
+        Args:
+            keep_going: Asked several times a second; what it raises ends the waiting, and nothing else.
+        """
+        while not self._waited_for(self._has_room, _TICK_S):
+            keep_going()
+
+    def flush(self, keep_going: Callable[[], None]) -> None:
         """Waits until all that was put is in the log.
+
+        Args:
+            keep_going: As for `wait_for_room`.
 
         Raises:
             StoreError: It could not be delivered within `patience_s`.
         """
+        give_up_at = time.monotonic() + self._patience_s
         with self._changed:
             self._tell_what_was_left_out()
             self._flushing = True
             self._changed.notify_all()
-            self._changed.wait_for(lambda: not self._undelivered or self._over, timeout=self._patience_s)
+        try:
+            while not self._waited_for(self._is_delivered, min(_TICK_S, give_up_at - time.monotonic())):
+                keep_going()
+                if time.monotonic() >= give_up_at:
+                    self._fail(self._too_late())
+        finally:
             self._flushing = False
-            late = self._undelivered > 0 and not self._over
-        if late:
-            self._fail(self._too_late())
         if self._failure:
             raise self._failure
 
@@ -156,6 +175,16 @@ class LogSender:
         with self._changed:
             self._abandoned = True
             self._forget()
+
+    def _waited_for(self, condition: Callable[[], bool], timeout_s: float) -> bool:
+        with self._changed:
+            return self._changed.wait_for(condition, max(0.0, timeout_s))
+
+    def _has_room(self) -> bool:
+        return self._size < _BUFFER_BYTES or self._outage.is_long or self._over
+
+    def _is_delivered(self) -> bool:
+        return not self._undelivered or self._over
 
     def _take(self, head: LogBlock, text: bytes) -> None:
         self._undelivered_lines += text.count(b"\n") + 1

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 import structlog
 
+from galaxy.adapters.engine import carry_on
 from galaxy.adapters.log_sender import LogSender
 from galaxy.domain.errors import StoreError
 from galaxy.domain.log import LogBlock, Stream
@@ -30,9 +31,10 @@ PATIENCE_S: Final = 30.0
 class LogWriter:
     """Writes sentences and the build container's output to the log of one attempt, in order.
 
-    Everything is redacted. Calls return at once; they wait only while too much is undelivered, and when Redis stays
-    away for longer than `patience_s`, lines are left out, and the log says how many. May be used from several
-    threads, and as a context manager that closes it.
+    Everything is redacted. Calls return at once; only `output` waits while too much is undelivered, and when Redis
+    stays away for longer than `patience_s`, what is printed is left out, and the log says how many lines that were.
+    What the pipeline says never is. May be used from several threads, and as a context manager that closes it: what
+    can't be written then is told to the worker's log, so whoever has to know calls `flush` before.
 
     Args:
         log: Where to.
@@ -78,10 +80,18 @@ class LogWriter:
         with self._in_order:
             self._say(sentence, error=error)
 
-    def output(self, stream: Stream, chunk: bytes) -> None:
-        """Writes what the build container printed: any bytes, cut anywhere. A line appears when it ends."""
+    def output(self, stream: Stream, chunk: bytes, keep_going: Callable[[], None] = carry_on) -> None:
+        """Writes what the build container printed. A line appears when it ends.
+
+        Args:
+            stream: Where it was printed.
+            chunk: Any bytes, cut anywhere.
+            keep_going: Asked several times a second while too much is undelivered. When it raises, so does this; the
+                chunk was taken nevertheless.
+        """
         with self._in_order:
             self._write(self._output.feed(stream, chunk))
+        self._sender.wait_for_room(keep_going)
 
     def end_output(self) -> None:
         """Writes what is left of the output: lines without an end, the end of output that was too much."""
@@ -95,14 +105,17 @@ class LogWriter:
                 )
             self._write(ending.after)
 
-    def flush(self) -> None:
+    def flush(self, keep_going: Callable[[], None] = carry_on) -> None:
         """Waits until all that was said and printed is in the log; lines without an end are ended.
+
+        Args:
+            keep_going: Asked several times a second; when it raises, so does this.
 
         Raises:
             StoreError: It could not be written.
         """
         self.end_output()
-        self._sender.flush()
+        self._sender.flush(keep_going)
 
     def close(self) -> None:
         """Writes what is left, and waits until all of it is in the log.
@@ -123,9 +136,6 @@ class LogWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None:
-            self.close()
-            return
         try:
             self.close()
         except StoreError as failure:  # why the block ended matters more
@@ -139,4 +149,4 @@ class LogWriter:
         for lines in printed:
             head = self._printed[lines.stream]
             head = head._replace(at_ms=self._now_ms(), continued=lines.continued)
-            self._sender.put(head, lines.data)
+            self._sender.put(head, lines.data, always=False)

@@ -132,13 +132,18 @@ class RedisStore:
 
     # -- attempts
 
-    def claim(self, ref: VersionRef) -> Attempt | NotClaimed:
+    def claim(self, ref: VersionRef, claim_id: str = "") -> Attempt | NotClaimed:
         """Begins the version's next attempt: counts it and takes the lease, or says why not.
+
+        Args:
+            ref: Names the version.
+            claim_id: While the attempt holds its lease, whoever asks with the same one gets the same answer. By default
+                a new one.
 
         Raises:
             NotFound: There is no such version.
         """
-        reply = self._run("claim", ref, _member(ref), self._lease_ms, uuid4().hex, MAX_ATTEMPTS)
+        reply = self._run("claim", ref, _member(ref), self._lease_ms, claim_id or uuid4().hex, MAX_ATTEMPTS)
         if reply[0] == "missing":
             raise _no_such(ref)
         if reply[0] != "claimed":

@@ -73,7 +73,7 @@ class LineAssembler:
     def flush(self) -> list[Lines]:
         """Gives what is left when the stream is over, also without a line end."""
         rest = self.take_back().removesuffix(b"\r")
-        return self._finish(rest + b"\n") if rest or self._mid_line else []
+        return self._finish(rest + b"\n", cut_off=True) if rest or self._mid_line else []
 
     def take_back(self) -> bytes:
         """Removes and returns the bytes that have not been passed on."""
@@ -82,23 +82,27 @@ class LineAssembler:
         self._held_cr = False
         return taken
 
-    def break_off(self) -> list[Lines]:
-        """Ends a line of which pieces were passed on: its rest is left out, what comes next is a new one."""
+    def break_off(self, covered: int) -> list[Lines]:
+        """Ends a line of which pieces were passed on: its rest is left out, what comes next is a new one.
+
+        Args:
+            covered: How many bytes of what comes next belong to a secret that begins in what is left out.
+        """
         ended = [Lines(self._stream, b"")] if self._mid_line else []
-        self._begin_line()
+        self._begin_line(covered)
         return ended
 
-    def _begin_line(self) -> None:
+    def _begin_line(self, covered: int = 0) -> None:
         self._mid_line = False
-        self._covered = 0
+        self._covered = covered
 
-    def _finish(self, finished: bytes) -> list[Lines]:
+    def _finish(self, finished: bytes, *, cut_off: bool = False) -> list[Lines]:
         text = _with_lf(finished, mid_line=self._mid_line)
         if not text:
             return []
-        text = self._redactor.redact(text, self._covered)
+        text = self._redactor.redact(text[:-1], self._covered, cut_off=cut_off)
         self._begin_line()
-        return [*_portions(self._stream, text[:-1])]
+        return [*_portions(self._stream, text)]
 
     def _pass_on_piece(self) -> list[Lines]:
         piece = self._redactor.redact_open(bytes(self._partial), self._covered)

@@ -49,10 +49,9 @@ class Output:
     """
 
     def __init__(self, redactor: Redactor, max_bytes: int) -> None:
-        self._redactor = redactor
         self._assemblers = {stream: LineAssembler(stream, redactor) for stream in Stream}
         self._head_left = max_bytes * 3 // 4
-        self._tail = _Tail(max_bytes - self._head_left)
+        self._tail = _Tail(max_bytes - self._head_left, redactor)
         self._full = False
 
     def feed(self, stream: Stream, chunk: bytes) -> list[Lines]:
@@ -67,16 +66,17 @@ class Output:
         end = chunk.rfind(b"\n", 0, self._head_left) + 1
         lines = self._assemblers[stream].feed(chunk[:end])
         for other, assembler in self._assemblers.items():
-            self._tail.add(other, assembler.take_back())
+            if held := assembler.take_back():
+                self._tail.add_whole(other, held)
         self._tail.add(stream, chunk[end:])
         return lines
 
     def end(self) -> Ending:
         """Gives the rest when both streams are over. More may be fed afterwards, within the limit."""
-        kept = self._tail.take(self._redactor.longest)
+        kept = self._tail.take()
         before: list[Lines] = []
-        for stream in kept.torn:
-            before += self._assemblers[stream].break_off()
+        for stream, covered in kept.torn.items():
+            before += self._assemblers[stream].break_off(covered)
         after = [lines for stream, chunk in kept.chunks for lines in self._assemblers[stream].feed(chunk)]
         for assembler in self._assemblers.values():
             after += assembler.flush()
@@ -84,16 +84,24 @@ class Output:
 
 
 class _Kept(NamedTuple):
+    """What is left of the tail.
+
+    Attributes:
+        torn: Streams of which bytes are missing before the chunks; how many of their first bytes here belong to a
+            secret that begins among those.
+    """
+
     chunks: list[tuple[Stream, bytes]]
     left_out: LeftOut | None
-    torn: set[Stream]
+    torn: dict[Stream, int]
 
 
 class _Tail:
     """The last bytes of two interleaved streams, and how much went before them."""
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, redactor: Redactor) -> None:
         self._max_bytes = max_bytes
+        self._redactor = redactor
         self._reset()
 
     def _reset(self) -> None:
@@ -101,23 +109,26 @@ class _Tail:
         self._size = 0
         self._lines_left_out = 0
         self._bytes_left_out = 0
-        self._torn: set[Stream] = set()
+        #: Of each torn stream what was dropped last: as much as a secret can have of which the end is kept.
+        self._dropped: dict[Stream, bytearray] = {}
 
     def add(self, stream: Stream, data: bytes) -> None:
         for start in range(0, len(data), _CHUNK_BYTES):
-            self._add_chunk(stream, data[start : start + _CHUNK_BYTES])
-            while self._size > self._max_bytes:
-                self._drop_oldest()
+            self.add_whole(stream, data[start : start + _CHUNK_BYTES])
 
-    def take(self, longest_secret: int) -> _Kept:
-        """Empties the tail. Where bytes are missing before it, no part of a secret is at its start."""
-        if self._torn:
-            self._drop_torn_lines(longest_secret)
+    def add_whole(self, stream: Stream, data: bytes) -> None:
+        """Adds what is kept or dropped as one: the rest of a secret that was passed on already may be in it."""
+        self._add_chunk(stream, data)
+        while self._size > self._max_bytes:
+            self._drop_oldest()
+
+    def take(self) -> _Kept:
+        """Empties the tail."""
+        torn = {stream: self._begin_anew(stream, bytes(last)) for stream, last in self._dropped.items()}
         chunks = [(stream, bytes(chunk)) for stream, chunk in self._chunks]
-        left_out = LeftOut(self._lines_left_out, self._bytes_left_out) if self._torn else None
-        kept = _Kept(chunks, left_out, self._torn)
+        left_out = LeftOut(self._lines_left_out, self._bytes_left_out) if torn else None
         self._reset()
-        return kept
+        return _Kept(chunks, left_out, torn)
 
     def _add_chunk(self, stream: Stream, data: bytes) -> None:
         if self._chunks:
@@ -132,26 +143,35 @@ class _Tail:
     def _drop_oldest(self) -> None:
         stream, chunk = self._chunks.popleft()
         self._size -= len(chunk) + _CHUNK_OVERHEAD_BYTES
-        self._torn.add(stream)
         self._count(chunk)
+        last = self._dropped.setdefault(stream, bytearray())
+        last += chunk
+        del last[: max(0, len(last) - self._redactor.longest)]
 
     def _count(self, dropped: bytearray) -> None:
         self._lines_left_out += dropped.count(b"\n")
         self._bytes_left_out += len(dropped)
 
-    def _drop_torn_lines(self, longest_secret: int) -> None:
-        """Drops the rest of a line whose beginning is missing: it may begin inside a secret.
+    def _begin_anew(self, stream: Stream, dropped: bytes) -> int:
+        """Drops the rest of the line that is torn, if it ends soon; see `_Kept.torn` for what is returned."""
+        first = self._first_bytes(stream, max(_CHUNK_BYTES, self._redactor.longest))
+        if line_end := first.find(b"\n") + 1:
+            self._drop_bytes(stream, line_end)
+            return 0
+        return self._redactor.reach(dropped, first)
 
-        Of a line without an end, at least the length of the longest secret goes.
-        """
-        dropped = dict.fromkeys(self._torn, 0)
-        for stream, chunk in self._chunks:
-            if stream not in dropped:
-                continue
-            line_end = chunk.find(b"\n") + 1
-            end = line_end or len(chunk)
-            dropped[stream] += end
-            self._count(chunk[:end])
-            del chunk[:end]
-            if line_end or dropped[stream] >= longest_secret:
-                del dropped[stream]
+    def _first_bytes(self, stream: Stream, at_least: int) -> bytes:
+        """So many bytes of a stream and some more, or all that there are."""
+        first = bytearray()
+        for of, chunk in self._chunks:
+            if of is stream and len(first) < at_least:
+                first += chunk
+        return bytes(first)
+
+    def _drop_bytes(self, stream: Stream, count: int) -> None:
+        for of, chunk in self._chunks:
+            if of is stream and count:
+                dropped = chunk[:count]
+                self._count(dropped)
+                del chunk[:count]
+                count -= len(dropped)

@@ -8,6 +8,7 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
+from galaxy.domain.needles import Needles
 from galaxy.domain.utf8 import character_start
 
 if TYPE_CHECKING:
@@ -61,22 +62,21 @@ class Redactor:
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        forms = {form for secret in secrets for form in _forms(secret)}
-        self._forms = sorted((form.encode(errors="replace") for form in forms), key=len, reverse=True)
-        # a form that contains another one is found by looking for that other one
-        self._needles = [form for form in self._forms if not _contains_another(form, self._forms)]
-        self.longest = len(self._forms[0]) if self._forms else 0
+        forms = {form.encode(errors="replace") for secret in secrets for form in _forms(secret)}
+        self._needles = Needles(forms)
+        self.longest = self._needles.longest
 
-    def redact(self, data: bytes, covered: int = 0) -> bytes:
+    def redact(self, data: bytes, covered: int = 0, *, cut_off: bool = False) -> bytes:
         """Masks all secrets in whole lines.
 
         Args:
             data: Lines; the first one may be the end of an open line.
             covered: Of that open line, see `OpenLine`.
+            cut_off: The last line may end inside a secret of which the rest never comes: what there is of it is masked.
         """
-        if not covered and not self._found_in(data):
-            return data
-        return _masked(data, self._spans(data, covered), len(data), covered)
+        begun = self._needles.begun_at(data, MIN_SECRET_LENGTH) if cut_off else len(data)
+        spans = self._spans(data, (0, covered), (begun, len(data)))
+        return _masked(data, spans, len(data), covered) if spans else data
 
     def redact_text(self, text: str) -> str:
         """Masks all secrets in a sentence."""
@@ -87,26 +87,16 @@ class Redactor:
         cut = character_start(data, len(data) - max(self.longest, _MAX_CHARACTER_BYTES) + 1)
         if cut <= 0:
             return OpenLine(b"", data, covered)
-        if not covered and not self._found_in(data):
-            return OpenLine(data[:cut], data[cut:], 0)
-        spans = self._spans(data, covered)
-        reaches = max((end for start, end in spans if start < cut), default=0)
-        return OpenLine(_masked(data, spans, cut, covered), data[cut:], max(0, reaches - cut))
+        spans = self._spans(data, (0, covered))
+        return OpenLine(_masked(data, spans, cut, covered), data[cut:], _reach(spans, cut))
 
-    def _found_in(self, data: bytes) -> bool:
-        for needle in self._needles:  # noqa: SIM110 - any() costs as much as the searches
-            if needle in data:
-                return True
-        return False
+    def reach(self, before: bytes, after: bytes) -> int:
+        """How many bytes at the beginning of `after` belong to secrets that begin in `before`."""
+        return _reach(self._spans(before + after[: self.longest]), len(before))
 
-    def _spans(self, data: bytes, covered: int) -> list[tuple[int, int]]:
-        """Where secrets are: [start, end), in order, without overlaps."""
-        found = [(0, covered)] if covered else []
-        for form in self._forms:
-            start = data.find(form)
-            while start >= 0:
-                found.append((start, start + len(form)))
-                start = data.find(form, start + 1)
+    def _spans(self, data: bytes, *known: tuple[int, int]) -> list[tuple[int, int]]:
+        """Where secrets are, the known ones among them: [start, end), in order, without overlaps."""
+        found = [*self._needles.spans(data), *(span for span in known if span[0] < span[1])]
         merged: list[tuple[int, int]] = []
         for start, end in sorted(found):
             if merged and start < merged[-1][1]:
@@ -114,6 +104,11 @@ class Redactor:
             else:
                 merged.append((start, end))
         return merged
+
+
+def _reach(spans: list[tuple[int, int]], cut: int) -> int:
+    """How far the span that crosses a place goes on after it."""
+    return next((end - cut for start, end in spans if start < cut < end), 0)
 
 
 def _masked(data: bytes, spans: list[tuple[int, int]], cut: int, covered: int) -> bytes:
@@ -129,10 +124,6 @@ def _masked(data: bytes, spans: list[tuple[int, int]], cut: int, covered: int) -
         at = end
     parts.append(data[at:cut])
     return b"".join(parts)
-
-
-def _contains_another(form: bytes, forms: list[bytes]) -> bool:
-    return any(other != form and other in form for other in forms)
 
 
 def _forms(secret: str) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -29,9 +29,10 @@ from galaxy.domain.models import MAX_ATTEMPTS, Attempt, BuiltImage, Failure, Not
 from galaxy.domain.names import LOOK, ClaimRef, app_image, claim_tag, container_name
 from galaxy.domain.redaction import Redactor
 from galaxy.domain.states import Step
+from galaxy.services.claim import Claim
 from galaxy.services.lease import HeldLease, abandoned
 from galaxy.services.recorder import StepRecorder
-from galaxy.services.retries import LOST_WORKER, failure_of, pause_s
+from galaxy.services.retries import failure_of, pause_s
 from galaxy.services.signs_of_life import SignsOfLife
 
 if TYPE_CHECKING:
@@ -95,28 +96,40 @@ class BuildStage:
             AttemptFailed: It failed, and the next one is due in `retry_in_s`.
             BuildFailed: It failed, and it was the last.
         """
-        attempt = self._claim(ref)
-        if isinstance(attempt, NotClaimed):
-            return Outcome(f"Nothing to do for {ref}: {attempt}.")
+        claim = Claim(ref, self._store, self._queue, self._announcer)
+        # the log is waited for last: by then, the attempt is recorded or handed back
+        with ExitStack() as log_end:
+            try:
+                attempt = claim.take()
+                if isinstance(attempt, NotClaimed):
+                    return Outcome(f"Nothing to do for {ref}: {attempt}.")
+                return self._run(attempt, on_step, log_end)
+            except (SystemExit, KeyboardInterrupt):  # this worker has to stop
+                if claim.hand_back():
+                    log_end.close()
+                    self._announcer.tell(ref.app)
+                raise
+
+    def _run(self, attempt: Attempt, on_step: Callable[[Attempt, Step], None], log_end: ExitStack) -> Outcome:
+        """Builds, and records how that ended; the log is left to `log_end` to close."""
         logger.info("attempt.began", attempt=attempt.number, token=attempt.token)
         record = StepRecorder(self._store, attempt, on_step)
-        # the lease is held until the end of the attempt is recorded, and its log was written before that
-        with self._writer(attempt) as log, self._lease(attempt) as lease:
+        with self._lease(attempt) as lease:  # held until the end of the attempt is recorded
+            secrets = (attempt.bundle_url, *attempt.secrets)
+            redactor = Redactor(secret.get_secret_value() for secret in secrets)
+            log = log_end.enter_context(self._logs.writer(attempt.ref, attempt.number, redactor))
             try:
                 built = self._build(attempt, log, record, lease.check)
             except Abandoned as error:
                 return _gave_up(attempt, log, error)
             except Exception as error:  # the specification: any error is retried
-                failure = self._failed(attempt, log, record, error)
+                failure = self._failed(attempt, log, record, redactor, error)
                 if isinstance(failure, Abandoned):
                     return _gave_up(attempt, log, failure)
                 raise failure from error
-            except (SystemExit, KeyboardInterrupt):  # this worker has to stop
-                self._hand_back(attempt, log)
-                raise
         with suppress(QueueError):  # the reconciler makes up for it
-            self._queue.roll_out(ref)
-        return Outcome(f"Built {ref}: {built.image}@{built.image_digest}", built)
+            self._queue.roll_out(attempt.ref)
+        return Outcome(f"Built {attempt.ref}: {built.image}@{built.image_digest}", built)
 
     def _build(
         self, attempt: Attempt, log: LogWriter, record: StepRecorder, keep_going: Callable[[], None]
@@ -150,7 +163,7 @@ class BuildStage:
         ):
             with record(Step.SETUP):
                 log.say(f"Running {SETUP_SCRIPT} with the bundle's URL.")
-                _run_setup(box, attempt, log, self._signs_of_life(Step.SETUP, keep_going))
+                _run_setup(box, attempt, log, self._signs_of_life(Step.SETUP, keep_going), keep_going)
 
             with record(Step.COMMIT):
                 labels = oci_labels(
@@ -176,46 +189,17 @@ class BuildStage:
                 pushed = self._engine.push(repository, tag, saved.id, alive.check, on_progress=alive.seen)
 
             built = BuiltImage(image=f"{repository}:{tag}", image_digest=pushed, base_digest=digest)
-            log.flush()
+            log.flush(keep_going)
             self._finish(attempt, built, record)
             committed.clear()
             with suppress(EngineError):  # the reaper makes up for it
                 self._engine.remove_image(f"{repository}:{own_tag}")
         return built
 
-    def _claim(self, ref: VersionRef) -> Attempt | NotClaimed:
-        claimed = self._store.claim(ref)
-        if claimed is NotClaimed.EXPIRED:
-            self._end_lost(ref)
-            claimed = self._store.claim(ref)
-        return claimed
-
-    def _end_lost(self, ref: VersionRef) -> None:
-        """This delivery came before the reconciler did. Raises `BuildFailed` if that attempt was the last."""
-        if outcome := self._store.end_lost(ref, LOST_WORKER):
-            self._announcer.tell(ref.app)
-            if outcome.retry_in_s is None:
-                raise failure_of(ref, outcome, LOST_WORKER)
-
     def _finish(self, attempt: Attempt, built: BuiltImage, record: StepRecorder) -> None:
         if lost_to := self._store.finish(attempt, built, record.timings):
             raise abandoned(attempt, lost_to)
         self._announcer.tell(attempt.app)
-
-    def _hand_back(self, attempt: Attempt, log: LogWriter) -> None:
-        log.end_output()
-        try:
-            lost_to = self._store.hand_back(attempt)
-        except StoreError as error:  # the worker ends nevertheless, and its lease runs out
-            logger.warning(
-                "attempt.not_handed_back", app=attempt.app, version=attempt.version, error=str(error)
-            )
-            log.abandon()
-            return
-        if lost_to is None:
-            with suppress(QueueError):  # the reconciler makes up for it
-                self._queue.build(attempt.ref, retries=attempt.number - 1, automatic=attempt.automatic)
-            self._announcer.tell(attempt.app)
 
     def _verified_command(
         self,
@@ -253,14 +237,14 @@ class BuildStage:
             raise
 
     def _failed(
-        self, attempt: Attempt, log: LogWriter, record: StepRecorder, error: Exception
+        self, attempt: Attempt, log: LogWriter, record: StepRecorder, redactor: Redactor, error: Exception
     ) -> GalaxyError:
         """Records a failed attempt; returns what the task raises.
 
         That is an `Abandoned` when somebody else had ended the attempt already.
         """
         expected = isinstance(error, GalaxyError)
-        redact = _redactor(attempt).redact_text
+        redact = redactor.redact_text
         if not expected:
             where = "".join(traceback.format_exception(error))
             logger.error("build.unexpected_error", traceback=redact(where))
@@ -279,9 +263,6 @@ class BuildStage:
     def _signs_of_life(self, step: Step, keep_going: Callable[[], None]) -> SignsOfLife:
         return SignsOfLife(step, keep_going, timeout_s=self._settings.build_silence_timeout_s)
 
-    def _writer(self, attempt: Attempt) -> LogWriter:
-        return self._logs.writer(attempt.ref, attempt.number, _redactor(attempt))
-
     def _lease(self, attempt: Attempt) -> HeldLease:
         lease_s = self._settings.lease_s
         return HeldLease(
@@ -291,10 +272,6 @@ class BuildStage:
             lease_s=lease_s,
             timeout_s=self._settings.build_timeout_s,
         )
-
-
-def _redactor(attempt: Attempt) -> Redactor:
-    return Redactor(secret.get_secret_value() for secret in (attempt.bundle_url, *attempt.secrets))
 
 
 def _flush(log: LogWriter) -> str:
@@ -310,10 +287,12 @@ def _flush(log: LogWriter) -> str:
     return ""
 
 
-def _run_setup(box: BuildContainer, attempt: Attempt, log: LogWriter, alive: SignsOfLife) -> None:
+def _run_setup(
+    box: BuildContainer, attempt: Attempt, log: LogWriter, alive: SignsOfLife, keep_going: Callable[[], None]
+) -> None:
     def keep(stream: Stream, chunk: bytes) -> None:
-        alive.seen()
-        log.output(stream, chunk)
+        log.output(stream, chunk, keep_going)
+        alive.seen()  # afterwards: when the log has to wait, that is no silence of the script
 
     code = box.run(attempt.bundle_url.get_secret_value(), keep, alive.check)
     log.end_output()
@@ -334,6 +313,7 @@ def _gave_up(attempt: Attempt, log: LogWriter, error: Abandoned) -> Outcome:
     if isinstance(error, LeaseLost):
         log.abandon()
     else:
-        log.end_output()  # what was printed last may still be held back
-        log.say(f"Attempt {attempt.number} was stopped. {error}")
+        with suppress(StoreError):  # it has failed before; the version's fate is announced nevertheless
+            log.end_output()  # what was printed last may still be held back
+            log.say(f"Attempt {attempt.number} was stopped. {error}")
     return Outcome(f"Stopped building {attempt.ref}: {error}")

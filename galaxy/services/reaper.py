@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import structlog
@@ -12,6 +13,8 @@ from galaxy.domain.models import ClaimState
 from galaxy.domain.names import app_image, claim_tag, parse_claim_tag, parse_container_name
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from galaxy.adapters.engine import Engine, TaggedImage
     from galaxy.adapters.store import RedisStore
     from galaxy.domain.names import ClaimRef
@@ -40,26 +43,35 @@ class Reaper:
         """Removes containers, volumes and images of dead attempts; returns how many things that were.
 
         Raises:
-            EngineError, StoreError: One of them can't be reached; what was found is found again next time.
+            EngineError: The engine can't be reached, or did not remove something; all others were looked at.
+            StoreError: The store can't be reached; what was found is found again next time.
         """
-        return self._containers() + self._images()
+        left: list[str] = []
+        removed = self._containers(left) + self._images(left)
+        if left:
+            raise EngineError(
+                f"Not removed from the engine: {'; '.join(left)}.", "It is tried again with each sweep."
+            )
+        return removed
 
-    def _containers(self) -> int:
+    def _containers(self, left: list[str]) -> int:
         removed = 0
         for container in self._engine.containers(f"{self._name}-build-"):
             claim = parse_container_name(self._name, container.name)
             if claim and self._has_ended(claim):
-                logger.warning("container.reaped", container=container.name)
-                self._engine.remove_container(container.id)
-                removed += 1
+                with _refusal_noted(left, f"container {container.name}"):
+                    self._engine.remove_container(container.id)
+                    logger.warning("container.reaped", container=container.name)
+                    removed += 1
         return removed
 
-    def _images(self) -> int:
+    def _images(self, left: list[str]) -> int:
         removed = 0
         for image in self._engine.tagged_images(f"{self._registry}/apps/"):
             claim = self._claim_of(image)
             if claim and self._has_ended(claim):
-                removed += self._remove_unless_wanted(claim)
+                with _refusal_noted(left, f"image {self._own_name(claim)}"):
+                    removed += self._remove_unless_wanted(claim)
         return removed
 
     def _has_ended(self, claim: ClaimRef) -> bool:
@@ -73,15 +85,20 @@ class Reaper:
         tags = (tag.removeprefix(f"{repository}:") for tag in image.tags if tag.startswith(f"{repository}:"))
         return next(filter(None, (parse_claim_tag(self._name, ref, tag) for tag in tags)), None)
 
+    def _own_name(self, claim: ClaimRef) -> str:
+        repository, _ = app_image(self._registry, claim.version)
+        return f"{repository}:{claim_tag(self._name, claim)}"
+
     def _remove_unless_wanted(self, claim: ClaimRef) -> int:
         """Looks again, now that nothing more can happen to the image: it may have been pushed since the first look."""
         repository, tag = app_image(self._registry, claim.version)
-        of_claim = f"{repository}:{claim_tag(self._name, claim)}"
+        of_claim = self._own_name(claim)
         digest = self._store.version(claim.version).image_digest
         for image in self._engine.tagged_images(of_claim):
             if of_claim not in image.tags:
                 continue  # a longer one begins like it
-            ours = [name for name in image.tags if name in {of_claim, f"{repository}:{tag}"}]
+            # the claim's comes last: by it, the image is found again if one of them can't be removed
+            ours = [name for name in (f"{repository}:{tag}", of_claim) if name in image.tags]
             if digest and f"{repository}@{digest}" in image.digests:
                 ours = [
                     of_claim
@@ -89,8 +106,8 @@ class Reaper:
             elif len(ours) == len(image.tags) and self._remove_whole(image):
                 return 1
             for name in ours:
-                logger.warning("tag.reaped", image=name)
                 self._engine.remove_image(name)
+                logger.warning("tag.reaped", image=name)
         return 0
 
     def _remove_whole(self, image: TaggedImage) -> bool:
@@ -102,3 +119,12 @@ class Reaper:
             return False
         logger.warning("image.reaped", image=image.tags)
         return True
+
+
+@contextmanager
+def _refusal_noted(left: list[str], what: str) -> Iterator[None]:
+    """Goes on with the next thing when the engine does not remove this one."""
+    try:
+        yield
+    except EngineError as error:
+        left.append(f"{what} ({error.message.rstrip('.')})")

@@ -282,6 +282,18 @@ def test_the_next_attempt_begins_when_it_is_due(store: RedisStore) -> None:
     assert store.version(ref).retry_at_ms is None
 
 
+def test_whoever_claims_again_with_the_same_id_has_the_same_attempt_while_it_is_held(
+    store: RedisStore,
+) -> None:
+    ref = deploy(store)
+    attempt = store.claim(ref, "mine")
+    assert isinstance(attempt, Attempt)
+    assert store.claim(ref, "mine") == attempt
+    assert store.claim(ref, "another's") is NotClaimed.HELD
+    store.fail(attempt, "It failed.", retry_in_s=60, steps=())
+    assert store.claim(ref, "mine") is NotClaimed.NOT_DUE
+
+
 def test_there_is_no_claiming_what_does_not_exist(store: RedisStore) -> None:
     with pytest.raises(NotFound, match="no version 7"):
         store.claim(VersionRef(APP, 7))

@@ -19,8 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    import docker
+
     from galaxy.domain.models import VersionRef
     from tests.support.fleet import Around
+
+
+#: A renewal of the lease, a look whether to go on, and the removal.
+GONE_S = 3
 
 
 def talk(lines: int) -> str:
@@ -44,6 +50,11 @@ def sentences(fleet: Fleet, app: str) -> list[str]:
     settings = Settings(logs_url=SecretStr(fleet.env["GALAXY_LOGS_URL"]))
     lines = [line.text for page in Pipeline(settings).logs.pages(app) for line in page.lines]
     return [line for line in lines if "deployed version 1" in line]
+
+
+def last_line(fleet: Fleet, app: str) -> str:
+    settings = Settings(logs_url=SecretStr(fleet.env["GALAXY_LOGS_URL"]))
+    return Pipeline(settings).logs.tail(app, 1).lines[0].text
 
 
 @contextmanager
@@ -86,6 +97,39 @@ def test_a_build_goes_on_and_loses_no_line_while_the_redis_of_the_logs_hangs_is_
         assert (version.state, version.attempt) == (VersionState.ACTIVE, 1), version.failure
         assert numbers(fleet, ref, 1) == [*range(400)]
     finally:
+        fleet.stop()
+
+
+def test_the_container_of_a_cancelled_build_is_gone_soon_while_the_redis_of_the_logs_hangs(
+    around_fleets: Around,
+    docker_api: docker.APIClient,
+    redis: RedisWithPassword,
+    tmp_path: Path,
+    app: str,
+) -> None:
+    # all that is printed has to be kept, so what waits reaches its limit
+    fleet = Fleet(
+        around_fleets, tmp_path, 2, GALAXY_LOGS_URL=redis.url(0), GALAXY_LOG_ATTEMPT_MAX_BYTES="1000000000"
+    )
+    fleet.start()
+
+    def containers() -> object:
+        return docker_api.containers(all=True, filters={"name": f"{around_fleets.name}-build-{app}"})
+
+    try:
+        endless = f"echo 1; line={'x' * 1000}; while :; do echo $line; done"
+        ref = fleet.deploy(app, fleet.bundles.add(endless).url)
+        eventually("it prints", lambda: numbers(fleet, ref, 1))
+        assert containers()
+        redis.freeze()
+        time.sleep(2)  # it prints more than can wait
+        fleet.store.cancel(ref, "No more.")
+        eventually("the container is gone", lambda: not containers(), GONE_S)
+        redis.thaw()
+        why = f"Attempt 1 was stopped. Version {ref.number} of {app} was cancelled."
+        eventually("the log says why", lambda: why in last_line(fleet, app))
+    finally:
+        redis.thaw()
         fleet.stop()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -15,16 +16,19 @@ from pydantic import SecretStr
 from galaxy.adapters.docker_engine import DockerEngine
 from galaxy.adapters.keys import Keys
 from galaxy.adapters.store import RedisStore
+from galaxy.domain.errors import EngineError
 from galaxy.domain.image_config import oci_labels
 from galaxy.domain.models import Attempt, BuiltImage, NewVersion, VersionRef
 from galaxy.domain.names import LOOK, ClaimRef, app_image, claim_tag, container_name
 from galaxy.services.reaper import Reaper
 from tests.conftest import unavailable
+from tests.support.base_images import BaseImageSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.support.docker_registry import DockerRegistry
+    from tests.support.engines import DockerUnderTest
 
 APP = "www.example.com"
 
@@ -64,16 +68,16 @@ class World:
         assert isinstance(again, Attempt)
         return again
 
-    def container(self, name: str) -> str:
-        created = self.docker.api.create_container(f"{self.name}:empty", command=["-"], name=name)
+    def container(self, name: str, base: str = "") -> str:
+        created = self.docker.api.create_container(base or f"{self.name}:empty", command=["-"], name=name)
         return str(created["Id"])
 
     def names(self) -> set[str]:
         return {each.name for each in self.docker.containers.list(all=True, filters={"name": self.name})}
 
-    def commit(self, attempt: Attempt, *, tag: str = "", app: str = APP) -> str:
+    def commit(self, attempt: Attempt, *, tag: str = "", app: str = APP, base: str = "") -> str:
         """An image as an attempt commits it; returns its id."""
-        container = self.container(f"{self.name}-commit-{uuid4().hex[:8]}")
+        container = self.container(f"{self.name}-commit-{uuid4().hex[:8]}", base)
         digest = f"sha256:{'0' * 64}"
         labels = oci_labels(
             app=app, version=attempt.version, base_name="b", base_digest=digest, created=datetime.now(UTC)
@@ -215,6 +219,34 @@ def test_a_dead_image_that_somebody_runs_loses_our_names_only(world: World) -> N
     world.reaper.run()
     assert world.names() == {f"{world.name}-debug"}
     assert world.docker.api.inspect_container(container)["Image"] == image
+
+
+@pytest.mark.parametrize("tagged", [False, True])
+def test_a_dead_image_that_a_running_container_uses_goes_after_it_and_keeps_no_other(
+    world: World, docker_under_test: DockerUnderTest, *, tagged: bool
+) -> None:
+    used, other = world.claim(), world.claim("other.example.com")
+    base = docker_under_test.load(BaseImageSpec())
+    image, unused = world.commit(used, base=base.id), world.commit(other, app="other.example.com")
+    if tagged:
+        world.docker.images.get(image).tag(world.repository(), "1")
+    running = world.docker.containers.run(
+        image, entrypoint=["/bin/sleep", "60"], name=f"{world.name}-debug", detach=True
+    )
+    fail(world, used)
+    fail(world, other)
+    own_name = f"{world.repository()}:{claim_tag(world.name, ClaimRef(used.ref, used.token))}"
+    for _ in range(2):
+        with pytest.raises(EngineError, match=f"image {re.escape(own_name)} "):
+            world.reaper.run()
+        assert world.docker.images.get(image).tags == [own_name]
+        assert not world.has_image(unused)
+        running.reload()
+        assert running.status == "running"
+
+    running.remove(force=True)
+    assert world.reaper.run() == 1
+    assert not world.has_image(image)
 
 
 def test_images_that_no_attempt_of_ours_committed_stay(world: World) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from threading import Event, Timer
 from typing import TYPE_CHECKING
 
 import pytest
 
+from galaxy.adapters import log_sender
 from galaxy.adapters.fake_engine import Running, succeed
 from galaxy.adapters.log_writer import LogWriter
 from galaxy.domain.contract import FileKind, SetupScript
@@ -26,7 +28,9 @@ from galaxy.domain.errors import (
 )
 from galaxy.domain.log import Stream
 from galaxy.domain.models import MAX_ATTEMPTS
+from galaxy.domain.redaction import Redactor
 from galaxy.domain.states import Step, VersionState
+from galaxy.services import build
 from galaxy.services.retries import pause_s
 from galaxy.services.signs_of_life import SignsOfLife
 from galaxy.settings import Settings
@@ -34,9 +38,11 @@ from tests.support.stores import APP, BUNDLE_URL, ENV_VALUE, claim
 from tests.support.workshop import REGISTRY, Workshop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from galaxy.adapters.fake_engine import Program
+    from galaxy.adapters.log_stream import Batch
+    from galaxy.domain.log import LogBlock
     from galaxy.domain.models import Attempt
 
 S = VersionState
@@ -270,6 +276,12 @@ def test_the_end_of_the_output_comes_before_the_failure(workshop: Workshop) -> N
     assert failed == "Attempt 1 of 4 failed: The engine rests."
 
 
+def shorten_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log that is away is not waited for as long as in production."""
+    defaults = LogWriter.__init__.__kwdefaults__ or {}
+    monkeypatch.setattr(LogWriter.__init__, "__kwdefaults__", {**defaults, "patience_s": 0.05})
+
+
 @pytest.mark.parametrize("program", [succeed, lambda _: 3])
 def test_a_log_that_can_not_be_written_fails_the_attempt_and_the_failure_says_so_once(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch, program: Program
@@ -280,8 +292,7 @@ def test_a_log_that_can_not_be_written_fails_the_attempt_and_the_failure_says_so
     def lose(*_: object) -> None:
         raise StoreError("The logs' Redis can't be reached.")
 
-    defaults = LogWriter.__init__.__kwdefaults__ or {}
-    monkeypatch.setattr(LogWriter.__init__, "__kwdefaults__", {**defaults, "patience_s": 0.05})
+    shorten_patience(monkeypatch)
     monkeypatch.setattr(workshop.log, "append", lose)
     with pytest.raises(AttemptFailed):
         workshop.run(ref)
@@ -509,6 +520,28 @@ def test_secrets_are_redacted_from_the_output(workshop: Workshop) -> None:
     assert BUNDLE_URL not in workshop.text()
 
 
+def test_the_lease_is_renewed_while_secrets_are_made_ready_and_that_is_done_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    workshop = Workshop(lease_s=1)
+    workshop.base_image(succeed)
+    workshop.engine.fail_next("run", RuntimeError("a bug"))
+    ref = workshop.deploy()
+    lost: list[object] = []
+
+    class SlowRedactor(Redactor):
+        def __init__(self, secrets: Iterable[str]) -> None:
+            super().__init__(secrets)
+            time.sleep(1.5)
+            lost.append(workshop.store.end_lost(ref, "Lost."))
+
+    monkeypatch.setattr(build, "Redactor", SlowRedactor)
+    with pytest.raises(AttemptFailed, match="a bug"):
+        workshop.run(ref)
+    workshop.close()
+    assert lost == [None]
+
+
 # -- whoever has no reason to go on
 
 
@@ -649,6 +682,83 @@ def test_what_was_printed_last_stands_before_the_sentence_that_the_build_was_sto
     *_, one, half, stopped = (line.text for line in watchful.lines())
     assert (one, half) == ("one line", "half a li")
     assert stopped.startswith("Attempt 1 was stopped.")
+
+
+def hang_log(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> Event:
+    """Nothing is appended to the log until this is set, and little of what is printed can wait for it."""
+    back, append = Event(), workshop.log.append
+
+    def hang(app: str, blocks: Sequence[LogBlock], batch: Batch | None = None) -> str:
+        if not back.wait(DEADLINE_S):
+            raise StoreError("The logs' Redis does not answer.")
+        return append(app, blocks, batch)
+
+    monkeypatch.setattr(log_sender, "_BUFFER_BYTES", 50_000)
+    monkeypatch.setattr(workshop.log, "append", hang)
+    return back
+
+
+def test_a_cancelled_build_stops_while_its_log_hangs_and_the_log_says_why(
+    watchful: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ref = watchful.deploy()
+    back = hang_log(watchful, monkeypatch)
+    times: list[float] = []
+
+    def cancel() -> None:
+        times.append(time.monotonic())
+        watchful.store.cancel(ref, "No more.")
+
+    def program(running: Running) -> int:
+        Timer(0.3, cancel).start()
+        try:
+            while True:
+                running.print(f"{'x' * 999}\n")
+        finally:
+            times.append(time.monotonic())
+            back.set()
+
+    watchful.base_image(program)
+    assert watchful.run(ref).sentence.startswith("Stopped building version 1")
+    cancelled, ended = times
+    assert ended - cancelled < 2
+    assert watchful.lines()[-1].text == f"Attempt 1 was stopped. Version 1 of {APP} was cancelled."
+
+
+def test_a_script_whose_output_has_to_wait_for_the_log_is_not_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    workshop = Workshop(silence_timeout_s=0.5)
+    ref = workshop.deploy()
+    back = hang_log(workshop, monkeypatch)
+
+    def program(running: Running) -> int:
+        Timer(1.2, back.set).start()
+        for _ in range(60):
+            running.print(f"{'x' * 999}\n")
+        return 0
+
+    workshop.base_image(program)
+    workshop.run(ref)
+    assert workshop.version(ref).state is S.BUILT
+    workshop.close()
+
+
+def test_a_version_that_is_cancelled_as_its_log_fails_is_no_error(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ref = workshop.deploy()
+
+    def program(running: Running) -> int:
+        running.print("lost\n")
+        workshop.store.cancel(ref, "No more.")
+        raise EngineError("The engine rests.")
+
+    def lose(*_: object) -> None:
+        raise StoreError("The logs' Redis can't be reached.")
+
+    workshop.base_image(program)
+    shorten_patience(monkeypatch)
+    monkeypatch.setattr(workshop.log, "append", lose)
+    assert workshop.run(ref).sentence.startswith("Stopped building version 1")
 
 
 def test_a_script_that_fails_as_it_is_cancelled_is_no_failure(workshop: Workshop) -> None:

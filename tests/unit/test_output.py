@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from galaxy.domain import output, output_budget
 from galaxy.domain.log import Stream
 from galaxy.domain.output import MAX_PIECE_BYTES, LineAssembler, Lines
 from galaxy.domain.output_budget import Ending, Output
@@ -116,6 +117,17 @@ def test_secrets_are_masked_across_chunks_and_pieces(chunk_bytes: int) -> None:
     assert shown == printed.replace(secret.encode(), b"[redacted]")
 
 
+@pytest.mark.parametrize("secret", [b"0f3c9a7be1d24c55b6aa17e08d92f4c361", b"abc-abc-abd"])
+def test_of_a_secret_that_is_cut_off_with_the_output_nothing_is_shown(secret: bytes) -> None:
+    redactor = Redactor([secret.decode()])
+    for length in range(4, len(secret)):
+        for before in (b"", b"x", secret, secret[:5]):
+            (shown,) = _assembled([before + secret[:length]], redactor)
+            assert not _parts_in(shown.removeprefix(secret[:5]), secret)
+    assert _assembled([b"line\n" + secret[:20] + b"\r"], redactor)[-1] == b"[redacted]"
+    assert _assembled([secret[:3]], redactor) == [secret[:3]]
+
+
 def _printed(count: int, start: int = 0) -> list[bytes]:
     return [b"line %07d of the output\n" % number for number in range(start, start + count)]
 
@@ -173,16 +185,92 @@ def test_both_streams_are_counted_and_stay_whole() -> None:
     assert total == 30_000
 
 
+def _shown(head: list[Lines], ending: Ending) -> bytes:
+    return b"".join(lines.data for lines in [*head, *ending.before, *ending.after])
+
+
+def _parts_in(shown: bytes, secret: bytes, length: int = 4) -> set[bytes]:
+    """What can be read of a secret: its parts of that length."""
+    parts = {secret[at : at + length] for at in range(len(secret) - length + 1)}
+    return {part for part in parts if part in shown}
+
+
+def test_a_stream_of_which_nothing_is_left_out_keeps_its_first_line() -> None:
+    _, ending = _run(
+        Output(NO_SECRETS, 100_000), [*((OUT, line) for line in _printed(20_000)), (ERR, b"why\n")]
+    )
+    assert ending.left_out
+    assert ending.after[-1] == Lines(ERR, b"why")
+
+
 def test_an_endless_line_is_cut_off_and_its_end_is_kept_without_half_a_secret() -> None:
     secret = "s3cr3t-" * 40
     output = Output(Redactor([secret]), 400_000)
     head, ending = _run(output, [(OUT, secret.encode()) for _ in range(10_000)])
     assert ending.left_out is not None
     assert ending.left_out.lines == 0
-    shown = b"".join(lines.data for lines in [*head, *ending.before, *ending.after])
-    assert b"s3cr3t" not in shown
+    assert b"s3cr3t" not in _shown(head, ending)
     assert head[-1].continued
     assert ending.before == [Lines(OUT, b"")]
+
+
+@pytest.mark.parametrize("chunk_bytes", [1000, 64 * 1024, 256 * 1024])
+@pytest.mark.parametrize("max_bytes", [300_000, 4 * 1024 * 1024])
+def test_of_a_secret_printed_over_and_over_no_part_stands_at_either_side_of_the_gap(
+    max_bytes: int, chunk_bytes: int
+) -> None:
+    secret = b"0f3c9a7be1d24c55b6aa17e08d92f4c361"
+    redactor = Redactor([secret.decode()])
+    for offset in range(len(secret) if max_bytes < 10**6 else 1):
+        printed = secret[offset:] + secret * ((max_bytes + 300_000) // len(secret))
+        chunks = [(OUT, printed[at : at + chunk_bytes]) for at in range(0, len(printed), chunk_bytes)]
+        head, ending = _run(Output(redactor, max_bytes), chunks)
+        assert ending.left_out
+        # the first secret is not a whole one, and nobody can know it
+        assert _parts_in(_shown(head, ending).removeprefix(secret[offset:]), secret) == set()
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chunks and pieces that are shorter than a long secret."""
+    monkeypatch.setattr(output_budget, "_CHUNK_BYTES", 40)
+    monkeypatch.setattr(output_budget, "_CHUNK_OVERHEAD_BYTES", 0)
+    monkeypatch.setattr(output, "MAX_PIECE_BYTES", 60)
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("chunk_bytes", [7, 40, 1000])
+def test_no_end_of_a_secret_is_shown_of_which_the_beginning_was_passed_on(chunk_bytes: int) -> None:
+    secret = b"-".join(b"%03d" % number for number in range(40))
+    redactor = Redactor([secret.decode()])
+    for offset in range(0, len(secret), 5):
+        for whole in range(1, 12):
+            printed = secret[offset:] + secret * whole
+            chunks = [(OUT, printed[at : at + chunk_bytes]) for at in range(0, len(printed), chunk_bytes)]
+            head, ending = _run(Output(redactor, 800), chunks)
+            assert _parts_in(_shown(head, ending).removeprefix(secret[offset:]), secret) == set()
+
+
+@pytest.mark.usefixtures("small")
+def test_no_part_of_a_secret_is_shown_wherever_it_is_cut() -> None:
+    secrets = [b"0f3c9a7be1d24c55b6aa17e08d92f4c361", b"f4c361-QRSTUVWZ", b"JKLMNPQJKLMNPQ" * 10]
+    redactor = Redactor([secret.decode() for secret in secrets])
+    for seed in range(300):
+        choice = random.Random(seed)
+        texts = [*secrets, secrets[0] + secrets[1][6:], b"", b"x", b"yyyyyyy", b"\n"]
+        weights = [*(choice.random() for _ in texts[1:]), choice.choice([0, 0.02, 0.5])]
+        left = {stream: b"".join(choice.choices(texts, weights, k=80)) for stream in Stream}
+        largest = choice.choice([2, 30, 300, 3000])
+        chunks: list[tuple[Stream, bytes]] = []
+        while any(left.values()):
+            stream, size = choice.choice([*Stream]), choice.randint(1, largest)
+            chunks.append((stream, left[stream][:size]))
+            left[stream] = left[stream][size:]
+        head, ending = _run(Output(redactor, choice.randint(1000, 4000)), chunks)
+        for stream in Stream:
+            of_stream = (lines for lines in [*head, *ending.before, *ending.after] if lines.stream is stream)
+            shown = b"\n".join(_lines(of_stream))
+            assert not [secret for secret in secrets if _parts_in(shown, secret)], f"seed {seed}"
 
 
 @pytest.mark.parametrize("chunk", [b"x", b"y" * 100_000, b"\r", b"\n"])

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import base64
 import json
+import random
+import time
+from itertools import cycle, islice
 from urllib.parse import quote
 
 import pytest
@@ -122,3 +125,29 @@ def test_an_open_line_is_masked_like_a_whole_one_wherever_it_is_cut(
         passed, rest, covered, left = passed + opened.passed, opened.rest, opened.covered, left[cut:]
     passed += redactor.redact(rest + left, covered)
     assert passed == redactor.redact(line)
+
+
+def _words(count: int, length: int) -> list[str]:
+    choice = random.Random(count)
+    return ["".join(choice.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=length)) for _ in range(count)]
+
+
+@pytest.mark.parametrize(
+    "secrets",
+    [
+        ["\n".join(_words(3100, 8))],
+        _words(1400, 10),
+        [f"key-{number:06}" for number in range(2000)],
+        ["a" * length for length in range(4, 250)],
+    ],
+    ids=["lines of one value", "values", "values that begin alike", "values within each other"],
+)
+def test_the_most_secrets_that_settings_have_room_for_hold_nothing_up(secrets: list[str]) -> None:
+    assert sum(map(len, secrets)) < 32 * 1024
+    words = secrets[-1].split("\n")
+    lines = (f"{word} {number:090}\n" for number, word in enumerate(islice(cycle(words), 2600)))
+    printed = "".join(lines)[: 256 * 1024]
+    began = time.monotonic()
+    shown = _redacted(printed, URL, *secrets)
+    assert time.monotonic() - began < 3
+    assert {*words}.isdisjoint(shown.split())

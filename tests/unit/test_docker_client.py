@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import json
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Event, Thread
+from typing import TYPE_CHECKING
+
+import pytest
+from urllib3.util import connection
+
+from galaxy.adapters.docker_client import DockerClient
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import docker
+
+DEADLINE_S = 10
+
+
+class Stopped(Exception):
+    """What `keep_going` raises in these tests."""
+
+
+class StubEngine(ThreadingHTTPServer):
+    """Answers every request, and remembers its method and path."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        self.requests: list[str] = []
+        super().__init__(("127.0.0.1", 0), Answer)
+
+
+class Answer(BaseHTTPRequestHandler):
+    """One connection."""
+
+    server: StubEngine
+
+    def answer(self) -> None:
+        self.server.requests.append(f"{self.command} {self.path}")
+        body = json.dumps({"ApiVersion": "1.41"}).encode()
+        self.send_response(201)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_POST = answer  # noqa: N815 - the names that http.server looks for
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def engine() -> Iterator[StubEngine]:
+    with StubEngine() as engine:
+        thread = Thread(target=engine.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield engine
+        engine.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("protocol", ["HTTP/1.0", "HTTP/1.1"])
+def test_a_call_that_was_given_up_between_two_requests_sends_no_second_one(
+    engine: StubEngine, monkeypatch: pytest.MonkeyPatch, protocol: str
+) -> None:
+    # the engine closes the connection after each answer, or keeps it open
+    monkeypatch.setattr(Answer, "protocol_version", protocol)
+    client = DockerClient(f"tcp://127.0.0.1:{engine.server_port}", DEADLINE_S)
+    tagged, given_up, over = Event(), Event(), Event()
+    raised: list[Exception] = []
+
+    def push(api: docker.APIClient) -> None:
+        api.tag("image", "apps", "1")
+        tagged.set()
+        given_up.wait(DEADLINE_S)
+        try:
+            api.push("apps", tag="1")
+        except Exception as error:  # noqa: BLE001 - whatever the SDK makes of it
+            raised.append(error)
+        over.set()
+
+    def keep_going() -> None:
+        if tagged.is_set():
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        client.call(push, keep_going)
+    given_up.set()
+    assert over.wait(DEADLINE_S)
+    assert [request.partition("?")[0] for request in engine.requests] == [
+        "GET /version",
+        "POST /v1.41/images/image/tag",
+    ]
+    assert "given up" in str(raised[0])
+    client.api.close()
+
+
+def test_a_connection_that_opens_while_its_call_is_given_up_sends_nothing(
+    engine: StubEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = DockerClient(f"tcp://127.0.0.1:{engine.server_port}", DEADLINE_S)
+    opening, given_up, over = Event(), Event(), Event()
+    connect = connection.create_connection
+
+    def connect_slowly(*arguments: object, **options: object) -> object:
+        opening.set()
+        given_up.wait(DEADLINE_S)
+        return connect(*arguments, **options)  # type: ignore[arg-type] # as they came
+
+    def ask(api: docker.APIClient) -> None:
+        monkeypatch.setattr(connection, "create_connection", connect_slowly)
+        try:
+            api.version()
+        finally:
+            over.set()
+
+    def keep_going() -> None:
+        if opening.is_set():
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        client.call(ask, keep_going)
+    given_up.set()
+    assert over.wait(DEADLINE_S)
+    assert engine.requests == ["GET /version"]
+    client.api.close()
