@@ -24,7 +24,7 @@ class Stream:
         self.error: StoreError | None = None
         self.asked = 0
 
-    def append(self, *_: object) -> None:
+    def append_each(self, _: object) -> None:
         self._answer()
 
     def cursor_now(self, _: str) -> str:
@@ -47,7 +47,7 @@ class World:
 
     def fails(self) -> bool:
         """Whether both fail: telling something, and asking where the log stands."""
-        for ask in (lambda: self.logbook.announce(DEPLOYED), lambda: self.logbook.cursor_now(APP)):
+        for ask in (lambda: self.logbook.announce([DEPLOYED]), lambda: self.logbook.cursor_now(APP)):
             with pytest.raises(StoreError):
                 ask()
         return True
@@ -78,7 +78,7 @@ def test_they_are_asked_again_and_are_back(world: World) -> None:
     world.stream.error = None
     assert world.fails(), "nobody has asked since"
     world.now += 11
-    world.logbook.announce(DEPLOYED)
+    world.logbook.announce([DEPLOYED])
     assert world.logbook.cursor_now(APP) == "7-0"
 
 
