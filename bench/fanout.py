@@ -20,7 +20,7 @@ from bench.dependents import app_name, deploy_dependents
 from bench.fleet import Fleet, fleet
 from bench.measure import CannotRun, Quantity, Throughput, in_pairs
 from bench.surroundings import publish_tags
-from galaxy.adapters.queue import QUEUES
+from galaxy.adapters.queue import BUILDS, BULK_BUILDS, QUEUES
 from galaxy.domain.image_reference import ImageReference
 from galaxy.domain.models import VersionRef
 from galaxy.domain.updates import UpdateState
@@ -42,8 +42,8 @@ DEPENDENTS: Final = 10_000
 FEW_DEPENDENTS: Final = 1_000
 PAIRS: Final = 3
 QUICK_PAIRS: Final = 1
-BUILDS: Final = 10
-QUICK_BUILDS: Final = 3
+CHANGES: Final = 10
+QUICK_CHANGES: Final = 3
 
 _REPOSITORY: Final = "bench/fanout"
 _TAG: Final = "1"
@@ -52,6 +52,7 @@ _TIMEOUT_S: Final = 120
 _NAIVE_QUEUE: Final = "naive"
 #: Lists and hashes of the broker that hold messages.
 _MESSAGES: Final = (*QUEUES, "unacked", "unacked.control")
+_OF_BUILDS: Final = (BUILDS, BULK_BUILDS, "unacked")
 _LOOK_EVERY_S: Final = 0.005
 #: All at once: a worker that is still at work must not find half of it.
 _FORGET: Final = "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('UNLINK', key) end"
@@ -74,7 +75,7 @@ def run(*, quick: bool) -> Iterator[Finding]:
         yield from _flat(ours.peaks(DEPENDENTS), ours.peaks(FEW_DEPENDENTS))
     with fleet(slots=1, control_slots=2, update_waves="100%") as here:
         here.wait_until_ready()
-        yield from _builds(here, QUICK_BUILDS if quick else BUILDS)
+        yield from _builds(here, QUICK_CHANGES if quick else CHANGES)
 
 
 @dataclass
@@ -247,7 +248,7 @@ def _wait_until(here: Fleet, reached: Callable[[Update], bool]) -> None:
 def _wait_until_idle(here: Fleet) -> None:
     """No worker has anything to do but to build."""
     deadline = time.monotonic() + _TIMEOUT_S
-    busy = [name for name in _MESSAGES if not name.startswith("builds")]
+    busy = [name for name in _MESSAGES if name not in _OF_BUILDS]
     while any(_length(here.broker, name) for name in busy):
         if time.monotonic() > deadline:
             raise CannotRun("The control worker's queues did not become empty.")
