@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 LOST_WORKER: Final = "The worker that ran this attempt was lost."
 
-#: A developer mends these and wants to know soon: what is the app's, and registries that answer, and refuse.
+#: What a developer can mend, and wants to know soon: errors of the app's, and registries that answer and refuse.
 _NO_OUTAGE: Final = (UserError, RegistryDenied, RegistryBlocked)
 
 
