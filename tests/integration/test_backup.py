@@ -139,11 +139,13 @@ def test_an_older_backup_gives_numbers_again_and_its_attempts_are_no_ones(tmp_pa
         new.kill()
 
 
-def test_a_redis_that_is_killed_between_writes_keeps_all_that_it_acknowledged(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sync", ["always", "everysec"])
+def test_a_redis_that_is_killed_between_writes_keeps_what_it_acknowledged(tmp_path: Path, sync: str) -> None:
+    """All of it; but on a disk that is too slow for `everysec`, a last part may be gone, and never one in between."""
     seed = random.randrange(10**6)
     print(f"seed {seed}")  # noqa: T201 - shown when the test fails
     chance = random.Random(seed)
-    with redis_process(tmp_path, CONFIG) as server:
+    with redis_process(tmp_path, CONFIG.replace("everysec", sync)) as server:
         for _ in range(4):
             killer = threading.Timer(chance.uniform(0.02, 0.3), server.kill)
             with server.client(1) as client:
@@ -154,8 +156,8 @@ def test_a_redis_that_is_killed_between_writes_keeps_all_that_it_acknowledged(tm
             killer.join()
             server.start()
             with server.client(1) as client:
-                kept = {
-                    version.ref for version in make_store(client, "galaxy").versions("www.example.com", 10**5)
-                }
+                kept = make_store(client, "galaxy").versions("www.example.com", 10**5)
             assert acknowledged
-            assert set(acknowledged) <= kept
+            assert [version.number for version in kept] == [*range(len(kept), 0, -1)]
+            if sync == "always":
+                assert set(acknowledged) <= {version.ref for version in kept}

@@ -10,6 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from galaxy.bootstrap import Pipeline
+from galaxy.domain.models import VersionRef
 from galaxy.domain.states import VersionState
 from galaxy.domain.ticks import RECONCILE
 from galaxy.settings import Settings
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     import docker
 
-    from galaxy.domain.models import VersionRef
     from tests.support.fleet import Around
 
 
@@ -154,7 +154,7 @@ def test_a_version_reaches_its_end_although_the_store_was_full_for_longer_than_a
 
 
 def test_deploys_go_on_while_the_redis_of_the_logs_hangs_and_are_told_when_it_is_back(
-    around_fleets: Around, redis: RedisWithPassword, tmp_path: Path, app: str
+    around_fleets: Around, redis: RedisWithPassword, docker_api: docker.APIClient, tmp_path: Path, app: str
 ) -> None:
     logs = RedisWithPassword(tmp_path)
     fleet = Fleet(around_fleets._replace(redis=redis), tmp_path, 0, GALAXY_LOGS_URL=logs.url(0))
@@ -175,6 +175,10 @@ def test_deploys_go_on_while_the_redis_of_the_logs_hangs_and_are_told_when_it_is
             "all logs tell of their deploys",
             lambda: all(found := [sentences(fleet, it) for it in names]) and found,
         )
+        for name in names:
+            fleet.store.cancel(VersionRef(name, 1), "No more.")
+        ours = {"name": around_fleets.name}
+        eventually("its containers are gone", lambda: not docker_api.containers(all=True, filters=ours))
     finally:
         fleet.stop()
         logs.stop()

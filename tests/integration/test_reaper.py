@@ -165,7 +165,7 @@ def test_containers_that_are_not_ours_stay(world: World) -> None:
         f"{world.name}-build-something",
         f"{world.name}-build-cache-v1-1",  # named as ours are, for an app that there is not
         name_of(world, attempt.model_copy(update={"version": 99})),
-        name_of(world, attempt.model_copy(update={"token": 99})),
+        name_of(world, attempt.model_copy(update={"token": attempt.token + 99})),
     }
     for name in foreign:
         world.container(name)
@@ -257,7 +257,7 @@ def test_images_that_no_attempt_of_ours_committed_stay(world: World) -> None:
         world.commit(attempt, tag="1-other-1"),
         world.commit(attempt.model_copy(update={"version": 77})),
         world.commit(attempt, app="unknown.example.com"),
-        world.commit(attempt.model_copy(update={"token": 99})),
+        world.commit(attempt.model_copy(update={"token": attempt.token + 99})),
     }
     assert world.reaper.run() == 0
     assert all(world.has_image(image) for image in kept)
