@@ -28,6 +28,8 @@ TEST_TOOLS = {
     "mmdebstrap": "mmdebstrap",
     "sysctl": "procps",
 }
+#: Most tests wait most of the time. More at a time, and those that watch clocks begin to fail.
+TWO_AT_A_TIME = ("-n", "2", "--dist", "loadfile")
 #: A load generator, to measure against.
 BENCH_TOOLS = {"ab": "apache2-utils"}
 
@@ -83,7 +85,7 @@ def _demo(checkout: Checkout, _: list[str]) -> int:
 
 def _test(checkout: Checkout, arguments: list[str]) -> int:
     _have(TEST_TOOLS, needed_for="some of the tests")
-    return _run(checkout, ["python", "-m", "pytest", *arguments])
+    return _run(checkout, ["python", "-m", "pytest", *TWO_AT_A_TIME, *arguments])
 
 
 def _bench(checkout: Checkout, arguments: list[str]) -> int:

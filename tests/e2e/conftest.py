@@ -101,7 +101,9 @@ class Stack:
 
     def close(self) -> None:
         apps = f"{os.environ['GALAXY_REGISTRY']}/apps/"
-        tags = [tag for image in self.engine.images.list() for tag in image.tags if tag.startswith(apps)]
+        # not `images.list`, which looks at each once more and fails if one is gone by then
+        images = self.engine.api.images()
+        tags = [tag for image in images for tag in image["RepoTags"] or () if tag.startswith(apps)]
         own = [tag for tag in tags if tag.rpartition(":")[0].endswith(self.app)]
         for tag in dict.fromkeys([*own, *self._images]):
             self.engine.images.remove(tag, force=True)
