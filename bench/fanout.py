@@ -67,13 +67,13 @@ def run(*, quick: bool) -> Iterator[Finding]:
     if not Settings().docker_hub_mirror:
         raise CannotRun("GALAXY_DOCKER_HUB_MIRROR is not set: use `make bench`.")
     # without waves, of which each waits for the builds of the one before; and nothing is built
-    with fleet(slots=0, control_slots=2, update_waves="100%") as here:
+    with fleet(slots=0, control_slots=4, update_waves="100%") as here:
         here.wait_until_ready()
         ours = _Ours(here)
         pairs = in_pairs(ours.record_s, _Naive(here).record_s, pairs=QUICK_PAIRS if quick else PAIRS)
         yield Throughput(f"fanout to {DEPENDENTS:,} apps, versions", GOAL, DEPENDENTS, pairs, per_s=1)
         yield from _flat(ours.peaks(DEPENDENTS), ours.peaks(FEW_DEPENDENTS))
-    with fleet(slots=1, control_slots=2, update_waves="100%") as here:
+    with fleet(slots=1, control_slots=4, update_waves="100%") as here:
         here.wait_until_ready()
         yield from _builds(here, QUICK_CHANGES if quick else CHANGES)
 

@@ -51,6 +51,22 @@ class Found(NamedTuple):
     requests: int
 
 
+class Answer(NamedTuple):
+    """What came of a check.
+
+    Attributes:
+        found: None if it failed: what was known stays.
+        error: Why it failed.
+        pause_s: What the registry asked for, for all its images.
+    """
+
+    check: Check
+    next_check_in_s: float
+    found: Found | None = None
+    error: str = ""
+    pause_s: float = 0.0
+
+
 class Later(NamedTuple):
     """A base image can't be checked now: it is being checked, or else its registry's budget is used up."""
 
@@ -128,15 +144,10 @@ class BaseImageStore:
             raise _no_dependents(image)
         return _check(rows[0]) if rows[0][1] else Later(int(rows[0][2]) / 1000, rows[0][3] == "being checked")
 
-    def record_found(self, check: Check, found: Found, *, next_check_in_s: float) -> bool:
-        """Records a check that succeeded; with a changed content, also the update. Returns whether that began."""
-        return self._record(check, next_check_in_s, found=found) == "changed"
-
-    def record_failed(
-        self, check: Check, error: str, *, next_check_in_s: float, pause_s: float = 0.0
-    ) -> None:
-        """Records a check that failed: what was known stays. A pause is for all images of the registry."""
-        self._record(check, next_check_in_s, error=error, pause_s=pause_s)
+    def record(self, answers: Sequence[Answer]) -> list[bool]:
+        """Records what came of checks; with a changed content, also the update. Returns for each whether that began."""
+        replies = self._scripts.run_each("record_check", map(self._call, answers))
+        return [reply == "changed" for reply in replies]
 
     # -- pauses
 
@@ -299,33 +310,19 @@ class BaseImageStore:
         )
         return rows
 
-    def _record(
-        self,
-        check: Check,
-        next_check_in_s: float,
-        *,
-        found: Found | None = None,
-        error: str = "",
-        pause_s: float = 0.0,
-    ) -> str:
-        keys, image = self._keys, check.image
-        host = image.partition("/")[0]
-        arguments: list[str | int] = [
-            image, check.token, int(next_check_in_s * 1000), error, int(pause_s * 1000),
+    def _call(self, answer: Answer) -> tuple[list[str], list[str | int]]:
+        """Keys and arguments of the script."""
+        keys, image, found = self._keys, answer.check.image, answer.found
+        names = [
+            keys.base_images(), keys.base_image(image), keys.update(image), keys.updates(),
+            keys.handed_out(image), keys.late(image), keys.dependents(image), keys.platforms(),
+            keys.budget(image.partition("/")[0]), keys.ahead(image),
         ]  # fmt: skip
-        details: list[str | int] = (
-            [found.digest, found.platform_digest or "", found.content, found.requests - 1] if found else []
-        )
-        reply: str = self._scripts.run(
-            "record_check",
-            [
-                keys.base_images(), keys.base_image(image), keys.update(image), keys.updates(),
-                keys.handed_out(image), keys.late(image), keys.dependents(image), keys.platforms(),
-                keys.budget(host), keys.ahead(image),
-            ],
-            [*arguments, *(details or ["", "", "", 0])],
-        )  # fmt: skip
-        return reply
+        details: list[str | int] = ["", "", "", 0]
+        if found:
+            details = [found.digest, found.platform_digest or "", found.content, found.requests - 1]
+        times = (int(answer.next_check_in_s * 1000), int(answer.pause_s * 1000))
+        return names, [image, answer.check.token, times[0], answer.error, times[1], *details]
 
     def _read(self, way: str, limit: int, apps: str, content: str, after: str) -> _Page:
         keys = self._keys

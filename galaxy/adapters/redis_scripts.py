@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from redis.commands.core import Script
 
 #: So many runs of a script share a round trip: together well below a millisecond.
-_AT_ONCE: Final = 5
+_AT_ONCE: Final = 8
 
 #: A script's first lines may name others that it needs.
 _INCLUDE: Final = re.compile(r"^-- include: (\w+\.lua)$", re.MULTILINE)

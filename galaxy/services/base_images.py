@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from galaxy.adapters.base_image_store import Check, Found, Later, familiar
+from galaxy.adapters.base_image_store import Answer, Check, Found, Later, familiar
 from galaxy.domain.base_images import Checked, Dependent, Outcome, next_check_in_s, outcome_of
 from galaxy.domain.errors import (
     BaseImageNotFound,
@@ -26,7 +27,7 @@ from galaxy.domain.ticks import POLL
 from galaxy.domain.updates import Compare, Updates, UpdateState, Wanted, decide_about_next
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from galaxy.adapters.base_image_store import BaseImageStore
     from galaxy.adapters.registry import Registry
@@ -79,8 +80,11 @@ class BaseImages:
         checked = 0
         threads = self._settings.base_image_poll_threads
         with self._store.only_poller(_POLLING_S) as keep, ThreadPoolExecutor(threads) as pool:
-            while keep() and (checks := self._store.take_checks(2 * threads)):
-                checked += len([*pool.map(self._check, checks)])
+            while keep() and (checks := self._store.take_checks(8 * threads)):
+                answers = pool.map(self._ask, checks)
+                while some := [*islice(answers, _PAGE)]:
+                    self._record([answer for answer, _ in some])
+                checked += len(checks)
         self._ticks.record_tick(POLL)
         return checked
 
@@ -200,26 +204,26 @@ class BaseImages:
             self._rebuilds.go_on()
 
     def _check(self, check: Check) -> Exception | None:
-        """Asks the registry, and records what it said. Nothing but an answer is ever an update.
+        """Asks the registry, and records what it said; returns why it could not be checked."""
+        answer, error = self._ask(check)
+        self._record([answer])
+        return error
 
-        Returns:
-            Why it could not be checked.
-        """
+    def _ask(self, check: Check) -> tuple[Answer, Exception | None]:
+        """What the registry says, or why it says nothing. Nothing but an answer is ever an update."""
         try:
             found = self._look_up(check)
         except StoreError:
             raise
         except GalaxyError as error:
-            self._failed(
-                check, str(error), error.retry_after_s if isinstance(error, RegistryThrottled) else 0.0
-            )
-            return error
+            pause_s = error.retry_after_s if isinstance(error, RegistryThrottled) else 0.0
+            return self._failed(check, str(error), pause_s), error
         except Exception as error:
             logger.exception("base_image.unexpected_error", image=familiar(check.image))
-            self._failed(check, f"Unexpected {type(error).__name__}; the worker's log tells more.")
-            return error
-        self._found(check, found)
-        return None
+            told = f"Unexpected {type(error).__name__}; the worker's log tells more."
+            return self._failed(check, told), error
+        unchanged = check.unchanged + 1 if found.digest == check.digest else 0
+        return Answer(check, self._next_check_in_s(check, unchanged=unchanged, errors=0), found), None
 
     def _look_up(self, check: Check) -> Found:
         """One HEAD; and one GET if the tag has moved and what it holds for our platform is not known yet."""
@@ -236,22 +240,19 @@ class BaseImages:
             )
         return Found(digest, platform_digest, platform_digest, 1 + requests)
 
-    def _found(self, check: Check, found: Found) -> None:
-        unchanged = check.unchanged + 1 if found.digest == check.digest else 0
-        changed = self._store.record_found(
-            check, found, next_check_in_s=self._next_check_in_s(check, unchanged=unchanged, errors=0)
-        )
-        if changed:
-            logger.info(
-                "base_image.changed", image=familiar(check.image), digest=found.digest, before=check.digest
-            )
-            self._go_on()
-
-    def _failed(self, check: Check, error: str, pause_s: float = 0.0) -> None:
+    def _failed(self, check: Check, error: str, pause_s: float = 0.0) -> Answer:
         errors = check.errors + 1
         logger.warning("base_image.not_checked", image=familiar(check.image), error=error, in_a_row=errors)
         next_check_in_s = self._next_check_in_s(check, unchanged=0, errors=errors, pause_s=pause_s)
-        self._store.record_failed(check, error, next_check_in_s=next_check_in_s, pause_s=pause_s)
+        return Answer(check, next_check_in_s, error=error, pause_s=pause_s)
+
+    def _record(self, answers: Sequence[Answer]) -> None:
+        changed = [it for it, began in zip(answers, self._store.record(answers), strict=True) if began]
+        for check, _, found, *_ in changed:
+            now = found.digest if found else None
+            logger.info("base_image.changed", image=familiar(check.image), digest=now, before=check.digest)
+        if changed:
+            self._go_on()
 
     def _next_check_in_s(self, check: Check, *, unchanged: int, errors: int, pause_s: float = 0.0) -> float:
         interval_s = self._settings.base_image_poll_s

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 logger = structlog.get_logger(__name__)
 
 #: With so few apps left handed out, the fan-out is asked for more.
-LOW_WATER: Final = 100
+LOW_WATER: Final = 200
 #: An app that changes faster than it can be decided about is decided about again when its version is final.
 _TRIES: Final = 10
 #: How often an update with work left is looked at, should all its messages be lost.

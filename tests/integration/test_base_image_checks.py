@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from galaxy.adapters.base_image_store import Answer
 from galaxy.adapters.registry import Registry
 from galaxy.domain.errors import RegistryThrottled
 from galaxy.domain.image_reference import ImageReference
@@ -248,7 +249,7 @@ def test_a_check_whose_poller_died_is_due_again_and_its_late_answer_counts_for_n
     harbour.redis.zadd(harbour.keys.base_images(), {IMAGE: 0})
     new = server.publish_image(REPOSITORY, "latest", b"second")
     assert harbour.base_images.poll() >= 1
-    harbour.images.record_found(dead, found, next_check_in_s=0)  # type: ignore[arg-type]
+    harbour.images.record([Answer(dead, 0, found)])  # type: ignore[arg-type]
     assert harbour.base_images.list()[0].digest == new
 
 
