@@ -81,7 +81,7 @@ def pipeline(checkout: Checkout, choices: Choices) -> list[Process]:
         "-Q",
         "control,celery,rollouts,base-images",
         "-c",
-        "2",
+        "4",
         "-n",
         "control@%h",
         "-l",

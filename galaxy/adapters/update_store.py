@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from galaxy.domain.updates import AppLevel
 
 #: How many ends of builds and versions one script settles: well below a millisecond.
-_SETTLED_AT_ONCE: Final = 25
+_SETTLED_AT_ONCE: Final = 15
 
 
 class HandOut(NamedTuple):

@@ -43,7 +43,7 @@ logger = structlog.get_logger(__name__)
 
 #: A poller that is killed keeps the others away for so long.
 _POLLING_S: Final = 15.0
-_PAGE: Final = 25
+_PAGE: Final = 20
 #: How long a person's check waits for its turn: so many pauses of so many seconds.
 _PATIENCE, _PAUSE_S = 20, 1.0
 

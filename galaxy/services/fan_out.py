@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 logger = structlog.get_logger(__name__)
 
 #: How many apps one script reads: well below a millisecond.
-_PAGE: Final = 25
+_PAGE: Final = 20
 #: Never more apps are handed out and not done: so the queue stays short, however many there are.
 _HIGH_WATER: Final = 2 * LOW_WATER
 #: A message that was not done for this long is taken for lost.
