@@ -31,7 +31,7 @@ def garbled(facts: Facts) -> Iterator[str]:
     """Lines that are missing, doubled or out of order; ends of attempts that are told twice, or never."""
     for ref, version in facts.versions.items():
         lines = facts.lines_of(ref)
-        yield from _strange_lines(ref, lines)
+        yield from _strange_lines(facts, ref, lines)
         yield from _told_twice(ref, lines)
         why = sentences.failures(lines)
         # the newest attempt's end is told by other sentences if it is not a failure
@@ -77,11 +77,22 @@ def _out_of_order(facts: Facts, run: Run) -> Iterator[str]:
             yield f"{run.ref}: {stream} of run {run.number} has lines twice or out of order"
 
 
-def _strange_lines(ref: VersionRef, lines: list[LogLine]) -> Iterator[str]:
-    """Pieces of lines."""
-    for line in lines:
-        if line.text.startswith("run ") and not _PRINTED.match(line.text):
+def _strange_lines(facts: Facts, ref: VersionRef, lines: list[LogLine]) -> Iterator[str]:
+    """Pieces of lines. Only the very last one that came of a script may be one, if the script was ended."""
+    ended = {run.number for run in facts.runs if run.ended_at is not None}
+    for at, line in enumerate(lines):
+        if not line.text.startswith("run ") or _PRINTED.match(line.text):
+            continue
+        before, after = (_numbers_of_runs(line, some) for some in (lines[:at], lines[at + 1 :]))
+        run = before[-1] if before else None
+        if run is None or run in ended or run in after:
             yield f"{ref}: a line was torn: {line.text[:60]!r}"
+
+
+def _numbers_of_runs(torn: LogLine, lines: list[LogLine]) -> list[int]:
+    """Whose lines these are, of the same attempt and stream."""
+    same = (line for line in lines if (line.attempt, line.stream) == (torn.attempt, torn.stream))
+    return [int(found[1]) for line in same if (found := _PRINTED.match(line.text))]
 
 
 def _told_twice(ref: VersionRef, lines: list[LogLine]) -> Iterator[str]:

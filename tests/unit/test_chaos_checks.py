@@ -181,6 +181,7 @@ VIOLATED: list[tuple[str, dict[str, Any]]] = [
     ("garbled", {"logs": log(lambda lines: lines.insert(4, lines[3]))}),
     ("garbled", {"logs": log(lambda lines: lines.insert(3, lines.pop(4)))}),
     ("garbled", {"logs": log(lambda lines: lines.append(line(V2, 1, "run 2 stdo")))}),
+    ("garbled", {"logs": log(lambda lines: lines.insert(1, line(V1, 1, "run 0 stdo")))}),
     ("garbled", {"logs": without("run 4 stdout 2/2")}),
     ("garbled", {"logs": without("was lost")}),
     ("garbled", {"logs": without("for good")}),
@@ -195,6 +196,12 @@ VIOLATED: list[tuple[str, dict[str, Any]]] = [
 
 def test_a_world_in_which_all_is_well_violates_nothing() -> None:
     assert violations(WELL) == {name: [] for name in CHECKS}
+
+
+def test_a_script_may_be_ended_in_the_middle_of_a_line() -> None:
+    """Its engine was killed, say, between two pieces of what it printed."""
+    cut_off = log(lambda lines: lines.insert(2, line(V1, 1, "run 0 stdo")))
+    assert violations(replace(WELL, logs=cut_off)) == {name: [] for name in CHECKS}
 
 
 @pytest.mark.parametrize(("name", "changed"), VIOLATED)
