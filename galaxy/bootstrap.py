@@ -76,6 +76,17 @@ class Pipeline:
         )
 
     @cached_property
+    def hasty_store(self) -> RedisStore:
+        """The same, for who can't wait for a Redis that is away."""
+        settings = self.settings
+        return RedisStore(
+            self._quick_redis,
+            self.keys,
+            lease_s=settings.lease_s,
+            requeue_after_s=settings.requeue_after_s,
+        )
+
+    @cached_property
     def app_list(self) -> AppList:
         """All apps in a line each."""
         return AppList(self._store_redis, self.keys)
@@ -221,10 +232,6 @@ class Pipeline:
     def doctor(self) -> Doctor:
         """Who tells what is wrong; with clients that give up soon."""
         settings = self.settings
-        redis = quick_redis(settings.store_url.get_secret_value(), timeout_s=REQUEST_S)
-        store = RedisStore(
-            redis, self.keys, lease_s=settings.lease_s, requeue_after_s=settings.requeue_after_s
-        )
         registry = Registry(
             docker_hub_mirror=settings.docker_hub_mirror,
             timeout_s=REQUEST_S,
@@ -235,10 +242,10 @@ class Pipeline:
         return Doctor(
             settings,
             os.environ,
-            store=store,
+            store=self.hasty_store,
             queue=queue,
             registry=registry,
-            base_images=self._base_images_of(redis),
+            base_images=self._base_images_of(self._quick_redis),
             probe=probe,
         )
 
@@ -255,6 +262,10 @@ class Pipeline:
             retention_s=settings.log_retention_s,
             max_bytes=settings.log_max_bytes,
         )
+
+    @cached_property
+    def _quick_redis(self) -> Redis:
+        return quick_redis(self.settings.store_url.get_secret_value(), timeout_s=REQUEST_S)
 
     @cached_property
     def _store_redis(self) -> Redis:

@@ -34,15 +34,15 @@ def start(sender: Consumer, **_: object) -> None:
 def stop(**_: object) -> None:
     """Handler of `worker_shutting_down`."""
     _stopping.set()
-    # in a thread, because this is called by a signal: the worker's end must not wait for Redis
-    Thread(target=_forget, name="reaper's end", daemon=True).start()
+    # in a thread, because this is called by a signal; the process ends when it has, after some seconds at the most
+    Thread(target=_forget, name="reaper's end").start()
 
 
 def _forget() -> None:
     """Nobody is to miss a worker that ends as it should."""
     for tick in _ticks:
         with suppress(GalaxyError):  # then it is forgotten in a day
-            Pipeline(Settings()).store.forget_tick(tick)
+            Pipeline(Settings()).hasty_store.forget_tick(tick)
 
 
 def _run(tick: str) -> None:
@@ -53,6 +53,8 @@ def _run(tick: str) -> None:
             here.reaper.run()
             if not _stopping.is_set():
                 here.store.record_tick(tick)
+            if _stopping.is_set():  # told so in between
+                _forget()
         except GalaxyError as error:
             logger.warning("reaper.failed", error=str(error))
         except Exception:
