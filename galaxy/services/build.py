@@ -291,6 +291,7 @@ def _run_setup(
     box: BuildContainer, attempt: Attempt, log: LogWriter, alive: SignsOfLife, keep_going: Callable[[], None]
 ) -> None:
     def keep(stream: Stream, chunk: bytes) -> None:
+        keep_going()  # this process may have been stopped for long, and have lost its lease meanwhile
         log.output(stream, chunk, keep_going)
         alive.seen()  # afterwards: when the log has to wait, that is no silence of the script
 

@@ -761,6 +761,23 @@ def test_a_version_that_is_cancelled_as_its_log_fails_is_no_error(
     assert workshop.run(ref).sentence.startswith("Stopped building version 1")
 
 
+def test_what_is_read_after_the_lease_was_lost_is_not_written(watchful: Workshop) -> None:
+    """The worker was stopped, and goes on where it had been: with what the script has printed meanwhile."""
+    ref = watchful.deploy()
+
+    def program(running: Running) -> int:
+        running.print("before\n")
+        watchful.store.cancel(ref, "No more.")
+        time.sleep(0.2)  # longer than the lease
+        running._on_output(Stream.STDOUT, b"overdue\n")
+        return 0
+
+    watchful.base_image(program)
+    watchful.run(ref)
+    assert "before" in watchful.text()
+    assert "overdue" not in watchful.text()
+
+
 def test_a_script_that_fails_as_it_is_cancelled_is_no_failure(workshop: Workshop) -> None:
     ref = workshop.deploy()
 
