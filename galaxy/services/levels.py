@@ -45,14 +45,14 @@ class Platforms:
     def learn(self, image: str, digest: str) -> None:
         """Makes sure that the store knows the platform's manifest of something that was built on.
 
-        What the registry does not have any more counts as something else than whatever it has.
+        What the registry does not have any more, or what is no digest, counts as something else than whatever it has.
 
         Raises:
             RegistryError: It can't be found out now.
         """
         try:
             found, _ = self.find(image, digest)
-        except BaseImageNotFound:
+        except (BaseImageNotFound, ValueError):
             found = None
         if found is None:
             self._store.record_platform_digest(digest, digest)

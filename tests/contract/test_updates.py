@@ -405,6 +405,15 @@ def test_a_rebuild_that_failed_is_due_when_its_pause_is_over_and_no_message_wait
     assert due.waited_s > 10**6, "its message has been used up"
 
 
+def test_an_app_whose_record_makes_no_sense_holds_up_no_others(harbour: Harbour, redis: Redis) -> None:
+    apps = names(3)
+    at_rest(harbour, *apps)
+    redis.hset(harbour.keys.version(apps[0], 1), "base_digest", "nonsense")
+    new = harbour.tags.put("second")
+    look(harbour)
+    assert {harbour.active(app).base_digest for app in apps} == {new}
+
+
 def test_waves_stop_when_builds_fail_and_go_on_at_a_persons_word(redis: Redis, key_prefix: str) -> None:
     harbour = Harbour(redis, key_prefix, update_waves="1,50%,100%")
     harbour.tags.put("first")
