@@ -67,24 +67,12 @@ class Pipeline:
     @cached_property
     def store(self) -> RedisStore:
         """Apps and versions."""
-        settings = self.settings
-        return RedisStore(
-            self._store_redis,
-            self.keys,
-            lease_s=settings.lease_s,
-            requeue_after_s=settings.requeue_after_s,
-        )
+        return self._store_on(self._store_redis)
 
     @cached_property
     def hasty_store(self) -> RedisStore:
         """The same, for who can't wait for a Redis that is away."""
-        settings = self.settings
-        return RedisStore(
-            self._quick_redis,
-            self.keys,
-            lease_s=settings.lease_s,
-            requeue_after_s=settings.requeue_after_s,
-        )
+        return self._store_on(self._quick_redis)
 
     @cached_property
     def app_list(self) -> AppList:
@@ -261,6 +249,12 @@ class Pipeline:
             self.keys,
             retention_s=settings.log_retention_s,
             max_bytes=settings.log_max_bytes,
+        )
+
+    def _store_on(self, redis: Redis) -> RedisStore:
+        settings = self.settings
+        return RedisStore(
+            redis, self.keys, lease_s=settings.lease_s, requeue_after_s=settings.requeue_after_s
         )
 
     @cached_property

@@ -8,25 +8,23 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import structlog
 from redis.exceptions import LockError, RedisError
 
+from galaxy.adapters.app_levels import read_levels
 from galaxy.adapters.redis_scripts import RedisScripts, translated
 from galaxy.domain.base_images import BaseImage, UpdateProgress
 from galaxy.domain.errors import InvalidInput, NotFound
 from galaxy.domain.image_reference import ImageReference
-from galaxy.domain.states import VersionState
-from galaxy.domain.updates import AppLevel, Updates, VersionLevel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from redis import Redis
 
     from galaxy.adapters.keys import Keys
+    from galaxy.domain.updates import AppLevel, Updates
 
 logger = structlog.get_logger(__name__)
 
 _PROGRESS = ("number", "state", "wave", "dependents", "created", "built", "failed", "reason")
-#: Strings of an app and of a version in replies; see `level.lua`.
-_LEVEL, _VERSION_LEVEL = 21, 9
 _ALL = "*"
 
 
@@ -359,35 +357,6 @@ def _no_dependents(image: str) -> NotFound:
     return NotFound(
         f"No app depends on {familiar(image)}.",
         "`galaxy base-images` lists those that apps depend on; only they are checked.",
-    )
-
-
-def read_levels(flat: Sequence[str]) -> tuple[AppLevel, ...]:
-    """What `level.lua` wrote."""
-    return tuple(_level(group) for group in zip(*(iter(flat),) * _LEVEL, strict=True))
-
-
-def _level(group: Sequence[str]) -> AppLevel:
-    app, updates, seen, *rest = group
-    newest = _version_level(rest[:_VERSION_LEVEL])
-    active: VersionLevel | None = None
-    if rest[_VERSION_LEVEL]:
-        active = newest if rest[_VERSION_LEVEL] == rest[0] else _version_level(rest[_VERSION_LEVEL:])
-    return AppLevel(app, Updates(updates), newest, active, seen)
-
-
-def _version_level(group: Iterable[str]) -> VersionLevel:
-    number, state, automatic, image, digest, resolved_at, platform, made, made_state = group
-    return VersionLevel(
-        number=int(number),
-        state=VersionState(state),
-        automatic=automatic == "1",
-        base_image=image,
-        base_digest=digest or None,
-        resolved_at_ms=int(resolved_at) if resolved_at else None,
-        platform_digest=platform or None,
-        made=int(made) if made else None,
-        made_state=VersionState(made_state) if made_state else None,
     )
 
 

@@ -65,7 +65,8 @@ class DockerClient:
         api.trust_env = False
         self._remember_connections(api)
         # as "auto" does, which would ask before the two lines above
-        api._version = api.version(api_version=False)["ApiVersion"]  # type: ignore[attr-defined] # noqa: SLF001
+        asked = api.version(api_version=False)["ApiVersion"]
+        api._version = asked  # type: ignore[attr-defined] # noqa: SLF001 - the SDK sets it in its constructor only
         return api
 
     def call(self, call: Callable[[docker.APIClient], T], keep_going: Callable[[], None]) -> T:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from galaxy.adapters.base_image_store import read_levels
+from galaxy.adapters.app_levels import read_levels
 from galaxy.adapters.redis_scripts import RedisScripts, translated
 from galaxy.domain.models import VersionRef
 from galaxy.domain.updates import AUTOMATIC_BY, Update, UpdateState

@@ -10,7 +10,7 @@ import pytest
 from galaxy.domain.errors import NotFound, RegistryDenied
 from galaxy.domain.models import NewVersion, VersionRef
 from galaxy.domain.states import VersionState
-from galaxy.domain.updates import Updates, UpdateState, Verdict
+from galaxy.domain.updates import Update, Updates, UpdateState, Verdict
 from tests.support.stores import BUILT, BUNDLE_URL, ENV_VALUE, SETTINGS, new_version
 from tests.support.updates import IMAGE, Harbour, digest
 
@@ -52,6 +52,12 @@ def at_rest(harbour: Harbour, *apps: str) -> None:
     look(harbour)
 
 
+def newest_update(harbour: Harbour) -> Update:
+    update = harbour.base_images.update(IMAGE)
+    assert update
+    return update
+
+
 def names(count: int) -> list[str]:
     return [f"app{number:03}.example.com" for number in range(count)]
 
@@ -68,8 +74,7 @@ def test_every_dependent_app_is_rebuilt_on_the_new_digest_and_active(harbour: Ha
         assert (before.state, after.state) == (S.RETIRED, S.ACTIVE)
         assert (after.automatic, after.rebuild_of, after.base_digest) == (True, 1, new)
         assert after.deployed_by == "base image update"
-    update = harbour.base_images.update(IMAGE)
-    assert update
+    update = newest_update(harbour)
     assert (update.state, update.created, update.built, update.failed) == (UpdateState.DONE, 7, 7, 0)
     told = f"Base image {IMAGE} changed to digest {new}: version 2 builds version 1 on it again."
     assert told in harbour.log(apps[0])
@@ -120,8 +125,7 @@ def test_a_persons_deploy_takes_the_place_of_a_waiting_rebuild(redis: Redis, key
         S.ACTIVE,
     ]
     assert harbour.active(APP).base_digest == new
-    update = harbour.base_images.update(IMAGE)
-    assert update
+    update = newest_update(harbour)
     assert (update.state, update.created, update.built, update.dropped) == (UpdateState.DONE, 2, 1, 1)
     harbour.close()
 
@@ -377,8 +381,7 @@ def test_a_registry_that_does_not_tell_what_an_index_held_causes_no_update(harbo
     harbour.tags.denied.clear()
     due_now(harbour, harbour.keys.updates())
     harbour.settle()
-    update = harbour.base_images.update(IMAGE)
-    assert update
+    update = newest_update(harbour)
     assert (update.state, harbour.automatic(APP)) == (UpdateState.DONE, [])
 
 
@@ -421,8 +424,7 @@ def test_waves_stop_when_builds_fail_and_go_on_at_a_persons_word(redis: Redis, k
     at_rest(harbour, *apps)
     harbour.tags.put("second")
     look(harbour, failing=apps)
-    update = harbour.base_images.update(IMAGE)
-    assert update
+    update = newest_update(harbour)
     assert (update.state, update.wave, update.created, update.failed) == (UpdateState.PAUSED, 1, 1, 1)
     assert "1 of 1 builds failed" in str(update.reason)
     harbour.settle()
@@ -430,8 +432,7 @@ def test_waves_stop_when_builds_fail_and_go_on_at_a_persons_word(redis: Redis, k
 
     harbour.base_images.resume(IMAGE)
     harbour.settle()
-    update = harbour.base_images.update(IMAGE)
-    assert update
+    update = newest_update(harbour)
     assert (update.state, update.created, update.built, update.reason) == (UpdateState.DONE, 10, 9, None)
     harbour.close()
 
@@ -447,8 +448,7 @@ def test_what_failed_before_tells_a_wave_nothing_and_another_app_takes_its_place
     for number in range(1, 4):
         harbour.tags.put(f"broken {number}")
         look(harbour, failing=apps)
-        update = harbour.base_images.update(IMAGE)
-        assert update
+        update = newest_update(harbour)
         assert (update.state, update.wave, update.created) == (UpdateState.PAUSED, 1, number)
         assert f"1 of {number} builds failed" in str(update.reason)
     harbour.close()
@@ -464,8 +464,7 @@ def test_a_wave_whose_versions_were_dropped_tries_others(redis: Redis, key_prefi
     harbour.deliver()
     harbour.run_app(apps[0])  # a person was faster
     harbour.settle(failing=frozenset(apps[1:]))
-    update = harbour.base_images.update(IMAGE)
-    assert update
+    update = newest_update(harbour)
     assert (update.state, update.wave, update.dropped, update.failed) == (UpdateState.PAUSED, 1, 1, 1)
     harbour.close()
 
@@ -484,8 +483,7 @@ def test_waves_go_on_with_apps_that_had_to_wait(redis: Redis, key_prefix: str, w
         harbour.finish(attempt)
     harbour.settle()
     assert {harbour.active(app).base_digest for app in apps} == {new}
-    update = harbour.base_images.update(IMAGE)
-    assert update
+    update = newest_update(harbour)
     assert (update.state, update.created) == (UpdateState.DONE, 40)
     harbour.close()
 
@@ -501,8 +499,7 @@ def test_waves_spare_apps_also_when_the_walk_found_none_to_rebuild(redis: Redis,
     for attempt in building:
         harbour.finish(attempt)
     harbour.settle(failing=frozenset(apps))
-    update = harbour.base_images.update(IMAGE)
-    assert update
+    update = newest_update(harbour)
     assert (update.state, update.created, update.failed) == (UpdateState.PAUSED, 1, 1)
     harbour.close()
 
@@ -535,8 +532,7 @@ def test_apps_that_failed_before_do_not_count_against_a_wave(redis: Redis, key_p
     look(harbour)
     harbour.tags.put("second")
     look(harbour, failing=apps)
-    update = harbour.base_images.update(IMAGE)
-    assert update
+    update = newest_update(harbour)
     assert (update.state, update.failed) == (UpdateState.DONE, 3)
     harbour.close()
 

@@ -189,8 +189,8 @@ class Transport:
     ) -> Answer:
         # identity: the digest is of the bytes as stored, and nothing small can unpack into something huge
         request = Request(method, url, headers={**headers, "Accept-Encoding": "identity"}).prepare()
-        # requests takes urllib3's time-out as it is; its annotations do not say so
-        timeout: tuple[float, float] = urllib3.Timeout(total=max(call.left_s, 0.001))  # type: ignore[assignment]
+        total = urllib3.Timeout(total=max(call.left_s, 0.001))
+        timeout: tuple[float, float] = total  # type: ignore[assignment] # requests takes it, and does not say so
         response = self._adapter.send(request, stream=True, timeout=timeout, verify=self._verify)
         try:
             body = _body(response)
