@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -400,9 +399,10 @@ def test_a_rebuild_that_failed_is_due_when_its_pause_is_over_and_no_message_wait
     harbour.check()
     harbour.deliver()
     ref = harbour.queue.rebuilds.pop()
-    harbour.store.fail(harbour.pull(ref), "It rained.", retry_in_s=0.05, steps=())
-    assert harbour.store.take_due(10) == ()
-    time.sleep(0.06)
+    harbour.store.fail(harbour.pull(ref), "It rained.", retry_in_s=600, steps=())
+    due_at_ms = harbour.redis.zscore(harbour.keys.due(), f"{ref.app} {ref.number}")
+    assert due_at_ms == harbour.store.version(ref).retry_at_ms
+    due_now(harbour, harbour.keys.due())
     (due,) = harbour.store.take_due(10)
     assert (due.ref, due.automatic) == (ref, True)
     assert due.waited_s > 10**6, "its message has been used up"
