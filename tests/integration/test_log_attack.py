@@ -157,7 +157,7 @@ def test_floods_of_any_kind_leave_the_worker_its_memory_and_the_log_its_beginnin
         gaps = [gap for text in texts if (gap := LEFT_OUT.search(text))]
         assert len(gaps) == 1, f"attempt {attempt}"
         assert "first" in texts[:20] or attempt == 2
-        assert "last" in texts[-20:]
+        assert "last" in texts  # either stream may come to its end first
         left_out += int(gaps[0][2])
     assert left_out > 100 * MIB, "that was no flood"
 
