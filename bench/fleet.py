@@ -37,7 +37,7 @@ _OUTPUT_BYTES: Final = 1024 * 1024
 
 _ON_THE_WAY: Final = (VersionState.QUEUED, VersionState.BUILDING)
 #: Looking takes time from the build that is looked at: so fine looks only towards its end.
-_COARSE_POLL_S: Final = 0.005
+_COARSE_POLL_S: Final = 0.02
 _FINE_POLL_S: Final = 0.001
 
 #: Redis has 16 databases unless it is told otherwise; a pipeline uses the first three.

@@ -60,6 +60,10 @@ class _Draft:
         self.size += len(text) + 1
         return True
 
+    def lines(self) -> int:
+        """How many there are."""
+        return sum(part.count(b"\n") + 1 for part in self._parts)
+
     def block(self) -> LogBlock:
         r"""Bytes that are no UTF-8 become `\xNN` here."""
         return self._head._replace(text=b"\n".join(self._parts).decode(errors="backslashreplace"))
@@ -83,8 +87,7 @@ class LogSender:
         self._batches = 0
         self._drafts: deque[_Draft] = deque()
         self._size = 0
-        self._undelivered = 0
-        self._undelivered_lines = 0
+        self._sending: list[_Draft] = []
         self._flushing = False
         self._closing = False
         self._abandoned = False
@@ -184,15 +187,13 @@ class LogSender:
         return self._size < _BUFFER_BYTES or self._outage.is_long or self._over
 
     def _is_delivered(self) -> bool:
-        return not self._undelivered or self._over
+        return not (self._drafts or self._sending) or self._over
 
     def _take(self, head: LogBlock, text: bytes) -> None:
-        self._undelivered_lines += text.count(b"\n") + 1
         if self._drafts and self._drafts[-1].grows_by(head, text):
             self._size += len(text) + 1
         else:
             self._drafts.append(_Draft(head, text))
-            self._undelivered += 1
             self._size += len(text) + ENTRY_OVERHEAD_BYTES
 
     def _tell_what_was_left_out(self) -> None:
@@ -201,9 +202,10 @@ class LogSender:
 
     def _too_late(self) -> StoreError:
         why = f" {self._outage.error}" if self._outage.error else ""
+        with self._changed:
+            lines = sum(draft.lines() for draft in (*self._sending, *self._drafts))
         return StoreError(
-            f"The end of the log of {self._app} could not be written in time: up to {self._undelivered_lines} lines"
-            f" are missing.{why}"
+            f"The end of the log of {self._app} could not be written in time: up to {lines} lines are missing.{why}"
         )
 
     @property
@@ -225,8 +227,7 @@ class LogSender:
             while blocks := self._next_batch():
                 self._deliver(blocks)
                 with self._changed:
-                    self._undelivered -= len(blocks)
-                    self._undelivered_lines -= sum(block.text.count("\n") + 1 for block in blocks)
+                    self._sending = []
                     self._changed.notify_all()
         except BaseException as error:
             # whoever prints would wait for ever
@@ -243,15 +244,14 @@ class LogSender:
                 lambda: self._size >= FLUSH_BYTES or self._flushing or self._closing or self._over,
                 timeout=max(0.0, pause),
             )
-            taken: list[_Draft] = []
             size = 0
             while self._drafts and size < _BATCH_BYTES:
                 draft = self._drafts.popleft()
                 size += draft.size + ENTRY_OVERHEAD_BYTES
-                taken.append(draft)
+                self._sending.append(draft)
             self._size -= size
             self._changed.notify_all()
-        return [draft.block() for draft in taken]
+        return [draft.block() for draft in self._sending]
 
     def _deliver(self, blocks: list[LogBlock]) -> None:
         self._batches += 1

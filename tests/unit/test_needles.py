@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from galaxy.domain import needles
 from galaxy.domain.needles import Needles
 
 #: Few letters, so that needles contain, begin and overlap each other.
@@ -25,21 +23,14 @@ def _one_by_one(needles_: set[bytes], text: bytes) -> list[tuple[int, int]]:
     ]
 
 
-@pytest.mark.parametrize("few", [0, 256])
 @example(wanted={b"aaaa", b"aaaaaaab"}, text=b"aaaaaaaaab")
 @example(wanted={b"abab", b"babb"}, text=b"xababbx")
 @given(wanted=NEEDLES, text=TEXTS)
-def test_every_byte_of_every_needle_is_found_whether_they_are_few_or_many(
-    few: int, wanted: set[bytes], text: bytes
-) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(needles, "_FEW", few)
-        assert _covered(Needles(wanted).spans(text)) == _covered(_one_by_one(wanted, text))
+def test_every_byte_of_every_needle_is_found(wanted: set[bytes], text: bytes) -> None:
+    assert _covered(Needles(wanted).spans(text)) == _covered(_one_by_one(wanted, text))
 
 
-@pytest.mark.parametrize("few", [0, 256])
-def test_a_needle_is_found_up_to_the_very_end_of_a_text(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(needles, "_FEW", few)
+def test_a_needle_is_found_up_to_the_very_end_of_a_text() -> None:
     found = Needles([b"needle", b"needles and pins"])
     assert found.spans(b"a needle") == [(2, 8)]
     assert found.spans(b"needl") == []
