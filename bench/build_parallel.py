@@ -1,4 +1,7 @@
-"""Builds a minute through a worker with N slots, against the bare SDK sequence in N threads."""
+"""Builds a minute through a worker with N slots, against the bare SDK sequence in N threads.
+
+Both on the network of build containers; `build_overhead` tells what that costs.
+"""
 
 from __future__ import annotations
 
@@ -104,4 +107,5 @@ class _Floor:
             base=default_base_image(self.settings),
             bundle_url=self.bundle_url,
             image=f"{self.settings.registry}/apps/{_FLOOR}:{number}",
+            network=self.settings.build_network,
         )

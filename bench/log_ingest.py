@@ -1,7 +1,8 @@
 """A million lines of 100 bytes through a real build into the log, against `docker run` with its output thrown away.
 
 Both create a container, start it and take what it prints: ours until the last line is in the log and setup.sh's exit
-code is known, the floor until `docker run` has ended. Neither removes the container within that time.
+code is known, the floor until `docker run` has ended. Neither removes the container within that time. Both are on the
+network of build containers; `build_overhead` tells what that costs.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def run(*, quick: bool) -> Iterator[Finding]:
         with fleet(**KEEPS_ALL) as everything_kept:
             pairs = in_pairs(
                 _Ours(everything_kept, printer).print_s,
-                _Floor(api, printer).print_s,
+                _Floor(api, printer, everything_kept.pipeline.settings.build_network).print_s,
                 pairs=QUICK_PAIRS if quick else PAIRS,
             )
             yield Result("log_ingest", GOAL, pairs)
@@ -115,12 +116,14 @@ class _Ours:
 class _Floor:
     api: docker.APIClient
     image: BaseImage
+    network: str
 
     def print_s(self) -> float:
         """Runs a container once, attached; returns the seconds that it took. It is removed afterwards."""
         name = f"bench-log-ingest-{uuid4().hex[:8]}"
-        options = ["--name", name, "--log-driver", "none", "--attach", "stdout", "--attach", "stderr"]
-        command = ["docker", "run", *options, "--entrypoint", SETUP_SCRIPT, self.image.on_engine]
+        options = ["--name", name, "--network", self.network, "--log-driver", "none"]
+        attached = ["--attach", "stdout", "--attach", "stderr"]
+        command = ["docker", "run", *options, *attached, "--entrypoint", SETUP_SCRIPT, self.image.on_engine]
         began = time.perf_counter()
         try:
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from docker import APIClient
 
 
-def build(api: APIClient, *, base: str, bundle_url: str, image: str) -> str:
+def build(api: APIClient, *, base: str, bundle_url: str, image: str, network: str) -> str:
     """Pull, create, attach, start, wait, commit, push, remove. Nothing is checked, recorded or logged.
 
     Args:
@@ -21,13 +21,20 @@ def build(api: APIClient, *, base: str, bundle_url: str, image: str) -> str:
         base: `HOST/REPOSITORY:TAG` as the engine pulls it.
         bundle_url: The only argument of setup.sh.
         image: `HOST/REPOSITORY:TAG` to push.
+        network: What the container is attached to. It takes the engine longer to start and end a container on a network
+            of its own than on the default bridge, whoever asks for it.
 
     Returns:
         The digest that was pushed.
     """
     repository, _, tag = image.rpartition(":")
     _last_aux(api.pull(base, stream=True, decode=True))
-    created = api.create_container(base, entrypoint=[SETUP_SCRIPT], command=[bundle_url])
+    created = api.create_container(
+        base,
+        entrypoint=[SETUP_SCRIPT],
+        command=[bundle_url],
+        host_config=api.create_host_config(network_mode=network),
+    )
     container = created["Id"]
     try:
         output = api.attach(container, stdout=True, stderr=True, stream=True)

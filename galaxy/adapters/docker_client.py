@@ -101,16 +101,20 @@ class DockerClient:
                     connection.sock.shutdown(socket.SHUT_RDWR)
 
     def _remember_connections(self, api: docker.APIClient) -> None:
-        """Notes every connection that this client opens: one that is in use can be had in no other way."""
+        """Notes every connection that this client opens: one that is in use can be had in no other way.
+
+        They are kept in one pool. The SDK's adapter for sockets has one for each URL, so it would connect for each call.
+        """
         adapter: Any = api.get_adapter(api.base_url)
         get_pool = adapter.get_connection_with_tls_context
+        pools: list[Any] = []
 
         def get_watched_pool(*args: object, **options: object) -> ConnectionPool:
-            pool = get_pool(*args, **options)
-            if not hasattr(pool, "galaxy_watched"):
-                pool.galaxy_watched = True
+            if not pools:
+                pool = get_pool(*args, **options)
                 pool._new_conn = self._remembering(pool._new_conn)  # noqa: SLF001 - urllib3 has no hook for it
-            return pool  # type: ignore[no-any-return] # an adapter is untyped here
+                pools.append(pool)
+            return pools[0]  # type: ignore[no-any-return] # an adapter is untyped here
 
         adapter.get_connection_with_tls_context = get_watched_pool
 
