@@ -103,7 +103,7 @@ class DockerClient:
     def _remember_connections(self, api: docker.APIClient) -> None:
         """Notes every connection that this client opens: one that is in use can be had in no other way.
 
-        They are kept in one pool. The SDK's adapter for sockets has one for each URL, so it would connect for each call.
+        They are kept in one pool. The SDK's adapter for sockets has one for each URL, and would connect for each call.
         """
         adapter: Any = api.get_adapter(api.base_url)
         get_pool = adapter.get_connection_with_tls_context

@@ -55,6 +55,15 @@ class Stack:
         )
         return Ran(done.returncode, done.stdout, done.stderr)
 
+    def output_of(self, image: str) -> bytes:
+        """What the image's own command prints. Read at its end: a log that is followed may end before its container."""
+        container = self.engine.containers.run(image, detach=True)
+        try:
+            container.wait(timeout=60)
+            return bytes(container.logs())
+        finally:
+            container.remove(force=True)
+
     def bundle(self, files: dict[str, str]) -> str:
         name = f"{self.run_id}-{uuid4().hex[:6]}.tar.gz"
         with tarfile.open(Path(os.environ["GALAXY_BUNDLES_DIR"]) / name, "w:gz") as archive:

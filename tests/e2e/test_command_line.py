@@ -38,7 +38,7 @@ def test_a_deploy_becomes_an_active_version_whose_image_holds_the_bundle(stack: 
     assert [step["step"] for step in result["steps"]] == ["pull", "verify", "setup", "commit", "push"]
     assert "unpacked" in done.err
     image = f"{str(result['image']).rsplit(':', 1)[0]}@{result['image_digest']}"
-    assert stack.engine.containers.run(image, remove=True) == b"bundle's word"
+    assert stack.output_of(image) == b"bundle's word"
     labels = stack.engine.images.get(image).labels
     assert labels["org.opencontainers.image.base.digest"] == result["base_digest"]
     history = json.dumps([stack.engine.images.get(image).history(), stack.engine.images.get(image).attrs])

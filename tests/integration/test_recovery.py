@@ -156,7 +156,7 @@ def test_a_killed_build_costs_one_attempt_and_leaves_nothing_behind(  # noqa: PL
         gate.open()
 
     version = fleet.wait_until_final(ref, RECOVERED_S)
-    assert (version.state, version.attempt) == (VersionState.ACTIVE, 2)
+    assert (version.state, version.attempt) == (VersionState.ACTIVE, 2), fleet.outputs()
     eventually("no container is left", lambda: not remains.containers(), REAPED_S)
     eventually("no volume is left", lambda: not remains.volumes(), REAPED_S)
     only = [[f"{fleet.env['GALAXY_REGISTRY']}/apps/{app}:1"]]
