@@ -67,7 +67,7 @@ class Settings(BaseSettings):
     build_pids: int = Field(default=2048, ge=0)
     """Processes and threads of a build container; 0 for no limit."""
     build_disk_bytes: int = Field(default=10 * 1024**3, ge=0)
-    """Files that a build may write, its anonymous volumes included; 0 for no limit. Looked at every few seconds."""
+    """Files that a build may write, its volumes included; 0 for no limit. Looked at every few seconds."""
     build_disk_reserve_bytes: int = Field(default=512 * 1024**2, ge=0)
     """Room that has to stay on the engine's filesystem, or builds fail; 0 for none. For engines on this machine."""
     build_runtime: str | None = None

@@ -35,7 +35,7 @@ class DiskLimits:
     """What a build container may take.
 
     Attributes:
-        max_bytes: Files that it wrote, in its own layer and in its anonymous volumes. 0: no limit.
+        max_bytes: Files that it wrote, in its own layer and in its volumes. 0: no limit.
         reserve_bytes: What has to stay free on the engine's filesystem, where this process sees it. 0: no limit.
     """
 

@@ -16,15 +16,17 @@ from galaxy.adapters.disk_watch import DiskWatch
 from galaxy.adapters.docker_client import UNREACHABLE, DockerClient, last_word, translated
 from galaxy.adapters.docker_container import DockerBuildContainer, image_of
 from galaxy.adapters.docker_files import look_at_script
+from galaxy.adapters.docker_volumes import named_volumes, own_volumes
 from galaxy.adapters.engine import Container, Image, Machine, TaggedImage, carry_on
 from galaxy.adapters.isolation import Isolation
 from galaxy.domain.contract import SETUP_SCRIPT
 from galaxy.domain.errors import BaseImageNotFound, EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     import docker
+    from docker.types import Mount
 
     from galaxy.domain.contract import SetupScript
 
@@ -72,10 +74,17 @@ class DockerEngine:
         self, image: Image, *, name: str, keep_going: Callable[[], None] = carry_on
     ) -> SetupScript:
         """See `Engine.setup_script`. Looks into a container that is created and never started."""
+        mounts = named_volumes(image, name)
 
         def create(api: docker.APIClient) -> str:
             # an image without CMD can't be created without a command
-            created = api.create_container(image.id, command=["-"], name=name, use_config_proxy=False)
+            created = api.create_container(
+                image.id,
+                command=["-"],
+                name=name,
+                use_config_proxy=False,
+                host_config=api.create_host_config(mounts=mounts),
+            )
             return str(created["Id"])
 
         with translated("look into the base image"):
@@ -83,7 +92,7 @@ class DockerEngine:
             try:
                 return self._client.call(lambda api: look_at_script(api, container, SETUP_SCRIPT), keep_going)
             finally:
-                self._remove(container)
+                self._remove(container, mounts)
 
     @contextmanager
     def build_container(
@@ -95,14 +104,17 @@ class DockerEngine:
         keep_going: Callable[[], None] = carry_on,
     ) -> Iterator[DockerBuildContainer]:
         """See `Engine.build_container`."""
+        mounts = named_volumes(image, name)
         with translated("create the build container"):
-            created = self._client.call(lambda api: self._create(api, image, name, command), keep_going)
+            created = self._client.call(
+                lambda api: self._create(api, image, name, command, mounts), keep_going
+            )
         container = DockerBuildContainer(self._client, created, self._disk_watch(created))
         try:
             yield container
         finally:
             container.close()
-            self._remove(created)
+            self._remove(created, mounts)
 
     def push(
         self,
@@ -145,7 +157,21 @@ class DockerEngine:
     def remove_container(self, container_id: str) -> None:
         """See `Engine.remove_container`."""
         with translated("remove a container"), suppress(NoSuchObject):
+            found = self._client.clean_up(lambda api: api.inspect_container(container_id))
             self._client.clean_up(lambda api: api.remove_container(container_id, force=True, v=True))
+            for volume in own_volumes(found):
+                self.remove_volume(volume)
+
+    def volumes(self, prefix: str) -> tuple[str, ...]:
+        """See `Engine.volumes`."""
+        with translated("list volumes"):
+            found = self._client.api.volumes(filters={"name": prefix})["Volumes"] or ()
+        return tuple(each["Name"] for each in found if each["Name"].startswith(prefix))
+
+    def remove_volume(self, name: str) -> None:
+        """See `Engine.remove_volume`."""
+        with translated("remove a volume"), suppress(NoSuchObject):
+            self._client.clean_up(lambda api: api.remove_volume(name))
 
     def tagged_images(self, prefix: str) -> tuple[TaggedImage, ...]:
         """See `Engine.tagged_images`."""
@@ -190,7 +216,14 @@ class DockerEngine:
         watched = limits.max_bytes or limits.reserve_bytes
         return DiskWatch(self._connect, container, limits) if watched else None
 
-    def _create(self, api: docker.APIClient, image: Image, name: str, command: tuple[str, ...]) -> str:
+    def _create(
+        self,
+        api: docker.APIClient,
+        image: Image,
+        name: str,
+        command: tuple[str, ...],
+        mounts: Sequence[Mount],
+    ) -> str:
         # Commit merges the container's config into the image's, and some overrides can't be taken back: so the
         # entrypoint is overridden only where the base image has one, and nothing else but stdin is set.
         has_entrypoint = bool(image.config.get("Entrypoint"))
@@ -202,16 +235,22 @@ class DockerEngine:
             stdin_open=True,
             healthcheck={"test": ["NONE"]} if image.config.get("Healthcheck") else None,
             use_config_proxy=False,
-            host_config=self._isolation.host_config(api),
+            host_config=self._isolation.host_config(api, mounts),
         )
         return str(created["Id"])
 
-    def _remove(self, container: str) -> None:
+    def _remove(self, container: str, mounts: Sequence[Mount]) -> None:
         """Removes a container with its volumes. A failure is logged: it must not hide why the block ended."""
+
+        def remove(api: docker.APIClient) -> None:
+            with suppress(NoSuchObject):
+                api.remove_container(container, force=True, v=True)
+            for mount in mounts:
+                with suppress(NoSuchObject):
+                    api.remove_volume(mount["Source"])
+
         try:
-            self._client.clean_up(lambda api: api.remove_container(container, force=True, v=True))
-        except NoSuchObject:
-            pass
+            self._client.clean_up(remove)
         except UNREACHABLE as error:  # the reaper finds it
             logger.warning("container.not_removed", container=container, error=str(error))
 

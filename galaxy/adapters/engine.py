@@ -174,7 +174,15 @@ class Engine(Protocol):
         ...
 
     def remove_container(self, container_id: str) -> None:
-        """Ends and removes a container with its anonymous volumes; one that is gone already is fine."""
+        """Ends and removes a container with its volumes; one that is gone already is fine."""
+        ...
+
+    def volumes(self, prefix: str) -> tuple[str, ...]:
+        """Names of all volumes that begin so. A container's are named by `names.volume_name`."""
+        ...
+
+    def remove_volume(self, name: str) -> None:
+        """Removes a volume that no container has any more; one that is gone already is fine."""
         ...
 
     def tagged_images(self, prefix: str) -> tuple[TaggedImage, ...]:

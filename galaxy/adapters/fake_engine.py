@@ -12,6 +12,7 @@ from galaxy.adapters.engine import Container, Image, Machine, TaggedImage, carry
 from galaxy.domain.contract import FileKind, SetupScript, declared_volumes
 from galaxy.domain.errors import BaseImageNotFound, BaseImageUnusable, EngineError
 from galaxy.domain.log import Stream
+from galaxy.domain.names import VOLUME, volume_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,7 +64,7 @@ class FakeEngine:
 
     Attributes:
         container_names: Names of the containers that exist.
-        volumes: The anonymous volumes that exist, as `CONTAINER:PATH`.
+        volume_names: Names of the volumes that exist.
         images: The images that exist, by id.
         unreachable: Hosts of registries that can't be reached.
         alter_config: What the engine makes of a config on commit; the real one should change nothing.
@@ -71,7 +72,7 @@ class FakeEngine:
 
     def __init__(self) -> None:
         self.container_names: set[str] = set()
-        self.volumes: set[str] = set()
+        self.volume_names: set[str] = set()
         self.images: dict[str, Image] = {}
         self.unreachable: set[str] = set()
         self.alter_config: Callable[[dict[str, object]], dict[str, object]] = dict
@@ -168,14 +169,15 @@ class FakeEngine:
         content = self._content(image.id)
         if name in self.container_names:
             raise EngineError(f"The engine could not create the build container: {name} is in use.")
-        volumes = {f"{name}:{path}" for path in declared_volumes(image.config)}
+        declared = declared_volumes(image.config)
+        volumes = {volume_name(name, number) for number, _ in enumerate(declared, start=1)}
         self.container_names.add(name)
-        self.volumes |= volumes
+        self.volume_names |= volumes
         try:
             yield FakeBuildContainer(self, content, command)
         finally:
             self.container_names.discard(name)
-            self.volumes -= volumes
+            self.volume_names -= volumes
 
     def push(
         self,
@@ -217,7 +219,17 @@ class FakeEngine:
         """See `Engine.remove_container`."""
         self._meet_fault("remove_container")
         self.container_names.discard(container_id)
-        self.volumes -= {volume for volume in self.volumes if volume.startswith(f"{container_id}:")}
+        self.volume_names -= {*self.volumes(container_id + VOLUME)}
+
+    def volumes(self, prefix: str) -> tuple[str, ...]:
+        """See `Engine.volumes`."""
+        self._meet_fault("volumes")
+        return tuple(name for name in sorted(self.volume_names) if name.startswith(prefix))
+
+    def remove_volume(self, name: str) -> None:
+        """See `Engine.remove_volume`."""
+        self._meet_fault("remove_volume")
+        self.volume_names.discard(name)
 
     def tagged_images(self, prefix: str) -> tuple[TaggedImage, ...]:
         """See `Engine.tagged_images`."""

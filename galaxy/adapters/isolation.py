@@ -11,9 +11,10 @@ from docker.types import LogConfig
 from galaxy.adapters.disk_watch import NO_LIMITS, DiskLimits
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import docker
+    from docker.types import Mount
 
 #: What package managers, `useradd` and `chown` need. Of Docker's defaults these are left out: raw sockets (to forge
 #: packets on the bridge), device nodes, audit records, low ports, and passing capabilities on. The numbers are the
@@ -56,9 +57,10 @@ class Isolation:
     runtime: str | None = None
     disk: DiskLimits = NO_LIMITS
 
-    def host_config(self, api: docker.APIClient) -> dict[str, Any]:
+    def host_config(self, api: docker.APIClient, mounts: Sequence[Mount]) -> dict[str, Any]:
         """As the engine's API takes it. None of it gets into the committed image."""
         return api.create_host_config(
+            mounts=list(mounts),
             network_mode=self.network,
             log_config=LogConfig(type="none"),  # the attach stream has it all, and a log file fills the disk
             mem_limit=self.memory_bytes or None,

@@ -10,6 +10,8 @@ from galaxy.domain.models import VersionRef
 
 #: Ends the name of the container that is made to look into the base image, and never started.
 LOOK = "-look"
+#: Stands between the name of a container and the number of its volume.
+VOLUME = "-volume-"
 
 
 class ClaimRef(NamedTuple):
@@ -28,6 +30,17 @@ def parse_container_name(pipeline: str, name: str) -> ClaimRef | None:
     """The claim that a container belongs to; None when it is not a build container of this pipeline."""
     match = re.fullmatch(rf"{re.escape(pipeline)}-build-(\S+)-v(\d+)-(\d+)(?:{LOOK})?", name)
     return ClaimRef(VersionRef(match[1], int(match[2])), int(match[3])) if match else None
+
+
+def volume_name(container: str, number: int) -> str:
+    """Of a container's volumes, counted from 1."""
+    return f"{container}{VOLUME}{number}"
+
+
+def parse_volume_name(pipeline: str, name: str) -> ClaimRef | None:
+    """The claim that a volume belongs to; None when it is not of a build container of this pipeline."""
+    match = re.fullmatch(rf"(.+){VOLUME}\d+", name)
+    return parse_container_name(pipeline, match[1]) if match else None
 
 
 def app_image(registry: str, ref: VersionRef) -> tuple[str, str]:

@@ -10,7 +10,7 @@ import structlog
 from galaxy.domain.errors import EngineError
 from galaxy.domain.image_config import labelled_version
 from galaxy.domain.models import ClaimState
-from galaxy.domain.names import app_image, claim_tag, parse_claim_tag, parse_container_name
+from galaxy.domain.names import app_image, claim_tag, parse_claim_tag, parse_container_name, parse_volume_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,8 +25,8 @@ logger = structlog.get_logger(__name__)
 class Reaper:
     """Looks through one engine. The engine is asked first and the store afterwards: what begins in between lives.
 
-    Ours is what bears the name of a claim that the store gave: build containers by their name, committed images by a
-    tag that they have on their engine alone.
+    Ours is what bears the name of a claim that the store gave: build containers and their volumes by their name,
+    committed images by a tag that they have on their engine alone.
 
     Args:
         name: The pipeline's name, first part of its containers' names.
@@ -47,7 +47,7 @@ class Reaper:
             StoreError: The store can't be reached; what was found is found again next time.
         """
         left: list[str] = []
-        removed = self._containers(left) + self._images(left)
+        removed = self._containers(left) + self._volumes(left) + self._images(left)
         if left:
             raise EngineError(
                 f"Not removed from the engine: {'; '.join(left)}.", "It is tried again with each sweep."
@@ -62,6 +62,18 @@ class Reaper:
                 with _refusal_noted(left, f"container {container.name}"):
                     self._engine.remove_container(container.id)
                     logger.warning("container.reaped", container=container.name)
+                    removed += 1
+        return removed
+
+    def _volumes(self, left: list[str]) -> int:
+        """An engine that died may have left them without their container."""
+        removed = 0
+        for volume in self._engine.volumes(f"{self._name}-build-"):
+            claim = parse_volume_name(self._name, volume)
+            if claim and self._has_ended(claim):
+                with _refusal_noted(left, f"volume {volume}"):
+                    self._engine.remove_volume(volume)
+                    logger.warning("volume.reaped", volume=volume)
                     removed += 1
         return removed
 

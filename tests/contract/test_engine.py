@@ -17,6 +17,7 @@ from galaxy.domain.contract import FileKind, SetupScript
 from galaxy.domain.errors import BaseImageNotFound, BaseImageUnusable, EngineError
 from galaxy.domain.image_config import differences, oci_labels, with_labels
 from galaxy.domain.log import Stream
+from galaxy.domain.names import volume_name
 from tests.support.base_images import BaseImageSpec, File
 from tests.support.engines import DockerUnderTest, EngineUnderTest, FakeUnderTest
 
@@ -400,6 +401,10 @@ CONFIGS: dict[str, tuple[str, dict[str, object]]] = {
         {"Labels": {"a.b": "c", "org.opencontainers.image.title": "base"}},
     ),
     "VOLUME elsewhere": ('VOLUME /data\nCMD ["/bin/true"]', {"Volumes": {"/data": {}}}),
+    "VOLUME in odd spellings": (
+        'VOLUME ["/data", "/data/", "relative", "//a b/../c"]\nCMD ["/bin/true"]',
+        {"Volumes": {"/data": {}, "/data/": {}, "relative": {}, "//a b/../c": {}}},
+    ),
     "all together": (
         (
             'SHELL ["/bin/bash", "-c"]\nUSER app\nWORKDIR /tmp\nENV A=1\nEXPOSE 3000\nVOLUME /data\n'
@@ -536,6 +541,18 @@ def test_a_container_can_be_removed_with_its_volumes_and_again(world: EngineUnde
             world.engine.remove_container(found.id)
             assert not world.has_container(name)
             assert world.existing(volumes) == set()
+
+
+def test_volumes_bear_the_name_of_their_container_and_can_be_removed_after_it(
+    world: EngineUnderTest, name: str
+) -> None:
+    with world.engine.build_container(world.load(VOLUMES), name=name, command=COMMAND):
+        volumes = {volume_name(name, 1), volume_name(name, 2)}
+        assert world.volumes_of(name) == {*world.engine.volumes(name)} == volumes
+        assert world.engine.volumes(f"not-{name}") == ()
+    assert world.engine.volumes(name) == ()
+    for _ in range(2):
+        world.engine.remove_volume(volume_name(name, 1))
 
 
 def test_images_are_listed_by_the_beginning_of_their_tag(

@@ -19,7 +19,7 @@ from galaxy.adapters.store import RedisStore
 from galaxy.domain.errors import EngineError
 from galaxy.domain.image_config import oci_labels
 from galaxy.domain.models import Attempt, BuiltImage, NewVersion, VersionRef
-from galaxy.domain.names import LOOK, ClaimRef, app_image, claim_tag, container_name
+from galaxy.domain.names import LOOK, ClaimRef, app_image, claim_tag, container_name, volume_name
 from galaxy.services.reaper import Reaper
 from tests.conftest import unavailable
 from tests.support.base_images import BaseImageSpec
@@ -97,6 +97,9 @@ class World:
             return False
         return True
 
+    def volumes(self) -> set[str]:
+        return {each.name for each in self.docker.volumes.list(filters={"name": self.name})}
+
     def tags(self) -> set[str]:
         ours = (self.name, f"{self.registry}/apps/{APP}:")
         return {
@@ -106,6 +109,8 @@ class World:
     def close(self) -> None:
         for each in self.docker.containers.list(all=True, filters={"name": self.name}):
             each.remove(force=True, v=True)
+        for volume in self.volumes():
+            self.docker.volumes.get(volume).remove()
         for tag in self.tags():
             with suppress(docker.errors.ImageNotFound):  # gone with the container's image
                 self.docker.images.remove(tag, force=True)
@@ -145,14 +150,62 @@ def test_the_container_of_a_live_attempt_stays_and_those_of_a_dead_one_go(world:
 
 def test_the_volumes_of_a_dead_container_go_with_it(world: World) -> None:
     attempt = world.claim()
-    container = world.docker.api.create_container(
-        f"{world.name}:empty", command=["-"], name=name_of(world, attempt), volumes=["/data"]
+    api, name = world.docker.api, name_of(world, attempt)
+    named = docker.types.Mount("/named", volume_name(name, 1))
+    container = api.create_container(
+        f"{world.name}:empty",
+        command=["-"],
+        name=name,
+        volumes=["/data"],
+        host_config=api.create_host_config(mounts=[named]),
     )
-    (mount,) = world.docker.api.inspect_container(container)["Mounts"]
+    volumes = {mount["Name"] for mount in api.inspect_container(container)["Mounts"]}
+    assert len(volumes) == 2
     fail(world, attempt)
     world.reaper.run()
-    with pytest.raises(docker.errors.NotFound):
-        world.docker.api.inspect_volume(mount["Name"])
+    assert volumes.isdisjoint(each.name for each in world.docker.volumes.list())
+
+
+def test_a_volume_that_a_dead_engine_left_without_its_container_goes_once_its_attempt_is_dead(
+    world: World,
+) -> None:
+    attempt = world.claim()
+    ours = {volume_name(name_of(world, attempt) + suffix, 1) for suffix in ("", LOOK)}
+    foreign = {
+        f"{world.name}-build-cache",
+        f"x-{min(ours)}",
+        name_of(world, attempt),
+        volume_name(name_of(world, attempt.model_copy(update={"token": attempt.token + 99})), 1),
+    }
+    for name in ours | foreign:
+        world.docker.volumes.create(name)
+    assert world.reaper.run() == 0
+    assert world.volumes() == ours | foreign
+
+    fail(world, attempt)
+    assert world.reaper.run() == 2
+    assert world.volumes() == foreign
+
+
+def test_a_volume_that_somebody_uses_holds_up_nothing_and_goes_after_them(world: World) -> None:
+    used, other = world.claim(), world.claim("other.example.com")
+    volumes = [volume_name(name_of(world, each), 1) for each in (used, other)]
+    for name in volumes:
+        world.docker.volumes.create(name)
+    user = world.docker.api.create_container(
+        f"{world.name}:empty",
+        command=["-"],
+        name=f"{world.name}-debug",
+        host_config=world.docker.api.create_host_config(mounts=[docker.types.Mount("/x", volumes[0])]),
+    )
+    fail(world, used)
+    fail(world, other)
+    with pytest.raises(EngineError, match=f"volume {re.escape(volumes[0])} "):
+        world.reaper.run()
+    assert world.volumes() == {volumes[0]}
+    world.docker.api.remove_container(user)
+    assert world.reaper.run() == 1
+    assert world.volumes() == set()
 
 
 def test_containers_that_are_not_ours_stay(world: World) -> None:

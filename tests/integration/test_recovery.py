@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tests.support.bundles import Bundle
     from tests.support.fleet import Around, Fleet
 
-LEASE_S: Final = 2.0
+LEASE_S: Final = 3.0
 RECONCILE_S: Final = 0.5
 REAP_S: Final = 1.0
 #: A few rounds of the reaper, on a busy machine: with the default period, a minute.

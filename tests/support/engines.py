@@ -13,6 +13,7 @@ from galaxy.adapters.fake_engine import FakeEngine
 from galaxy.adapters.registry import Registry
 from galaxy.domain.errors import BaseImageNotFound
 from galaxy.domain.image_reference import ImageReference
+from galaxy.domain.names import VOLUME
 
 if TYPE_CHECKING:
     import docker
@@ -47,7 +48,7 @@ class EngineUnderTest(Protocol):
     def has_container(self, name: str) -> bool: ...
 
     def volumes_of(self, name: str) -> set[str]:
-        """Names of an existing container's anonymous volumes."""
+        """Names of an existing container's volumes."""
         ...
 
     def existing(self, volumes: set[str]) -> set[str]:
@@ -82,10 +83,10 @@ class FakeUnderTest:
         return name in self.engine.container_names
 
     def volumes_of(self, name: str) -> set[str]:
-        return {volume for volume in self.engine.volumes if volume.startswith(f"{name}:")}
+        return {*self.engine.volumes(name + VOLUME)}
 
     def existing(self, volumes: set[str]) -> set[str]:
-        return volumes & self.engine.volumes
+        return volumes & self.engine.volume_names
 
     def has_image(self, reference: str) -> bool:
         return reference in self.engine.images

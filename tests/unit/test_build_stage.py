@@ -68,7 +68,7 @@ def watchful() -> Iterator[Workshop]:
 
 def check_that_nothing_is_left(workshop: Workshop) -> None:
     assert workshop.engine.containers("") == ()
-    assert workshop.engine.volumes == set()
+    assert workshop.engine.volume_names == set()
 
 
 def failing(times: int) -> Program:
