@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -48,6 +49,8 @@ NO_LIMITS: Final = DiskLimits()
 
 class DiskWatch:
     """Looks again and again, from a thread and with a client of its own, while it is used as a context.
+
+    It kills a container that takes too much. Whoever runs it may wait for something else, such as the log.
 
     Args:
         connect: Makes the client; called in the thread.
@@ -109,6 +112,7 @@ class DiskWatch:
                 self.look(client.api)
             except GalaxyError as error:
                 self._reached = error
+                self._kill(client)
             except UNREACHABLE as error:  # whoever runs the container finds out too, or has removed it
                 if not self._over.is_set():
                     logger.warning("disk.not_watched", container=self._container, error=type(error).__name__)
@@ -116,6 +120,11 @@ class DiskWatch:
             pause_s = max(_PAUSE_S, took_s / _SHARE)
         if client:
             client.api.close()
+
+    def _kill(self, client: DockerClient | None) -> None:
+        with suppress(*UNREACHABLE):  # it has ended, or whoever runs it removes it
+            if client:
+                client.api.kill(self._container)
 
 
 def _size_of(volumes: list[str], api: docker.APIClient) -> int:

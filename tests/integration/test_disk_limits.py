@@ -15,10 +15,14 @@ from galaxy.adapters.isolation import Isolation
 from galaxy.domain.errors import BaseImageUnusable, DiskFull, DiskLimitReached
 from tests.conftest import unavailable
 from tests.support.base_images import BaseImageSpec
+from tests.support.fleet import eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import docker
 
+    from galaxy.domain.log import Stream
     from tests.support.base_images import BaseImages
 
 _COMMAND = ("/bin/bash", "-c", 'read -r url && exec /app/setup.sh "$url" </dev/null')
@@ -29,12 +33,19 @@ _SOON_S = 30
 _FILL = "busybox dd if=/dev/zero of={}/big bs=1M count={} 2>/dev/null\n"
 
 
-def run(base_images: BaseImages, spec: BaseImageSpec, limits: DiskLimits) -> int:
+def run(
+    base_images: BaseImages,
+    spec: BaseImageSpec,
+    limits: DiskLimits,
+    *,
+    name: str = "",
+    on_output: Callable[[Stream, bytes], None] = lambda *_: None,
+) -> int:
     image = base_images.build(spec)
     engine = DockerEngine(isolation=Isolation(disk=limits))
-    name = f"galaxy-disk-{uuid4().hex[:10]}"
+    name = name or f"galaxy-disk-{uuid4().hex[:10]}"
     with engine.build_container(image, name=name, command=_COMMAND) as container:
-        return container.run("http://bundles.example.com/x", lambda *_: None, lambda: None)
+        return container.run("http://bundles.example.com/x", on_output, lambda: None)
 
 
 @pytest.mark.parametrize("then", ["busybox sleep 300", "exit 0"])
@@ -45,12 +56,27 @@ def test_a_script_that_fills_the_disk_is_cut_off(base_images: BaseImages, then: 
     assert time.monotonic() - began < _SOON_S
 
 
-def test_what_it_writes_to_an_anonymous_volume_counts(base_images: BaseImages) -> None:
+def test_what_it_writes_to_a_volume_counts(base_images: BaseImages) -> None:
     spec = BaseImageSpec(
         dockerfile='VOLUME /data\nCMD ["/bin/true"]', setup=_FILL.format("/data", 60) + "busybox sleep 300"
     )
     with pytest.raises(DiskLimitReached):
         run(base_images, spec, DiskLimits(max_bytes=_LIMIT))
+
+
+def test_it_is_cut_off_also_while_nobody_reads_its_output(
+    base_images: BaseImages, docker_api: docker.APIClient
+) -> None:
+    spec = BaseImageSpec(setup="echo begun\n" + _FILL.format("/tmp", 60) + "busybox sleep 300")
+    name = f"galaxy-disk-{uuid4().hex[:10]}"
+
+    def wait_for_its_end(*_: object) -> None:
+        eventually(
+            "it is killed", lambda: not docker_api.inspect_container(name)["State"]["Running"], _SOON_S
+        )
+
+    with pytest.raises(DiskLimitReached):
+        run(base_images, spec, DiskLimits(max_bytes=_LIMIT), name=name, on_output=wait_for_its_end)
 
 
 def test_a_script_below_the_limit_is_left_alone(base_images: BaseImages) -> None:
