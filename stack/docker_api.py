@@ -153,6 +153,18 @@ class Engine:
             if refused.status not in {http.client.NOT_FOUND, http.client.CONFLICT}:
                 raise
 
+    def volumes(self) -> list[str]:
+        """Names of the volumes on this engine."""
+        return [item["Name"] for item in self.call("GET", "/volumes")["Volumes"] or ()]
+
+    def remove_volume(self, name: str) -> None:
+        """Remove a volume, unless it is gone or somebody uses it."""
+        try:
+            self.call("DELETE", f"/volumes/{name}")
+        except Refused as refused:
+            if refused.status not in {http.client.NOT_FOUND, http.client.CONFLICT}:
+                raise
+
     def run(self, image: str, *, name: str, port: int) -> tuple[str, int]:
         """Start a container with `port` published on a free port of 127.0.0.1.
 

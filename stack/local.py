@@ -98,7 +98,7 @@ def remembered(checkout: Checkout) -> Stack:
 
 
 def down(checkout: Checkout) -> None:
-    """End what this checkout started, and remove its containers and their network."""
+    """End what this checkout started, and remove its containers, their volumes and their network."""
     choices = Choices.load(checkout)
     if choices is None:
         say("Nothing is running: this checkout's stack was never started.")
@@ -122,6 +122,10 @@ def _remove_what_is_ours(docker: Engine, checkout: Checkout, choices: Choices) -
         if its_name.startswith(f"{choices.name}-"):
             docker.remove_container(container)
             say(f"Removed container {its_name}.")
+    for volume in docker.volumes():
+        if volume.startswith(f"{choices.name}-"):
+            docker.remove_volume(volume)
+            say(f"Removed volume {volume}.")
     build_network.remove(checkout, choices, docker)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -105,14 +104,14 @@ class DiskWatch:
     def _run(self) -> None:
         client: DockerClient | None = None
         pause_s = _FIRST_PAUSE_S
-        while not self._over.wait(pause_s) and not self._reached:
+        while not self._over.wait(pause_s):
             began = time.monotonic()
             try:
                 client = client or self._connect()
-                self.look(client.api)
-            except GalaxyError as error:
-                self._reached = error
-                self._kill(client)
+                self._reached = self._reached or self._problem(client.api)
+                if self._reached:
+                    client.api.kill(self._container)
+                    break
             except UNREACHABLE as error:  # whoever runs the container finds out too, or has removed it
                 if not self._over.is_set():
                     logger.warning("disk.not_watched", container=self._container, error=type(error).__name__)
@@ -121,10 +120,12 @@ class DiskWatch:
         if client:
             client.api.close()
 
-    def _kill(self, client: DockerClient | None) -> None:
-        with suppress(*UNREACHABLE):  # it has ended, or whoever runs it removes it
-            if client:
-                client.api.kill(self._container)
+    def _problem(self, api: docker.APIClient) -> GalaxyError | None:
+        try:
+            self.look(api)
+        except GalaxyError as error:
+            return error
+        return None
 
 
 def _size_of(volumes: list[str], api: docker.APIClient) -> int:

@@ -13,10 +13,10 @@ import structlog
 from docker.errors import NotFound as NoSuchObject
 
 from galaxy.adapters.disk_watch import DiskWatch
-from galaxy.adapters.docker_client import UNREACHABLE, DockerClient, last_word, translated
+from galaxy.adapters.docker_client import DockerClient, last_word, translated
 from galaxy.adapters.docker_container import DockerBuildContainer, image_of
 from galaxy.adapters.docker_files import look_at_script
-from galaxy.adapters.docker_volumes import named_volumes, own_volumes
+from galaxy.adapters.docker_volumes import named_volumes
 from galaxy.adapters.engine import Container, Image, Machine, TaggedImage, carry_on
 from galaxy.adapters.isolation import Isolation
 from galaxy.domain.contract import SETUP_SCRIPT
@@ -88,7 +88,7 @@ class DockerEngine:
             return str(created["Id"])
 
         with translated("look into the base image"):
-            container = self._client.call(create, keep_going)
+            container = self._made(create, mounts, keep_going)
             try:
                 return self._client.call(lambda api: look_at_script(api, container, SETUP_SCRIPT), keep_going)
             finally:
@@ -106,9 +106,7 @@ class DockerEngine:
         """See `Engine.build_container`."""
         mounts = named_volumes(image, name)
         with translated("create the build container"):
-            created = self._client.call(
-                lambda api: self._create(api, image, name, command, mounts), keep_going
-            )
+            created = self._made(lambda api: self._create(api, image, name, command), mounts, keep_going)
         container = DockerBuildContainer(self._client, created, self._disk_watch(created))
         try:
             yield container
@@ -157,15 +155,12 @@ class DockerEngine:
     def remove_container(self, container_id: str) -> None:
         """See `Engine.remove_container`."""
         with translated("remove a container"), suppress(NoSuchObject):
-            found = self._client.clean_up(lambda api: api.inspect_container(container_id))
             self._client.clean_up(lambda api: api.remove_container(container_id, force=True, v=True))
-            for volume in own_volumes(found):
-                self.remove_volume(volume)
 
     def volumes(self, prefix: str) -> tuple[str, ...]:
         """See `Engine.volumes`."""
         with translated("list volumes"):
-            found = self._client.api.volumes(filters={"name": prefix})["Volumes"] or ()
+            found = self._client.api.volumes(filters={"name": f"^{re.escape(prefix)}"})["Volumes"] or ()
         return tuple(each["Name"] for each in found if each["Name"].startswith(prefix))
 
     def remove_volume(self, name: str) -> None:
@@ -216,14 +211,20 @@ class DockerEngine:
         watched = limits.max_bytes or limits.reserve_bytes
         return DiskWatch(self._connect, container, limits) if watched else None
 
-    def _create(
+    def _made(
         self,
-        api: docker.APIClient,
-        image: Image,
-        name: str,
-        command: tuple[str, ...],
+        create: Callable[[docker.APIClient], str],
         mounts: Sequence[Mount],
+        keep_going: Callable[[], None],
     ) -> str:
+        """Creates a container. An engine that fails at it keeps the volumes that it had made for it."""
+        try:
+            return self._client.call(create, keep_going)
+        except BaseException:
+            self._remove(None, mounts)
+            raise
+
+    def _create(self, api: docker.APIClient, image: Image, name: str, command: tuple[str, ...]) -> str:
         # Commit merges the container's config into the image's, and some overrides can't be taken back: so the
         # entrypoint is overridden only where the base image has one, and nothing else but stdin is set.
         has_entrypoint = bool(image.config.get("Entrypoint"))
@@ -235,23 +236,18 @@ class DockerEngine:
             stdin_open=True,
             healthcheck={"test": ["NONE"]} if image.config.get("Healthcheck") else None,
             use_config_proxy=False,
-            host_config=self._isolation.host_config(api, mounts),
+            host_config=self._isolation.host_config(api, named_volumes(image, name)),
         )
         return str(created["Id"])
 
-    def _remove(self, container: str, mounts: Sequence[Mount]) -> None:
+    def _remove(self, container: str | None, mounts: Sequence[Mount]) -> None:
         """Removes a container with its volumes. A failure is logged: it must not hide why the block ended."""
-
-        def remove(api: docker.APIClient) -> None:
-            with suppress(NoSuchObject):
-                api.remove_container(container, force=True, v=True)
-            for mount in mounts:
-                with suppress(NoSuchObject):
-                    api.remove_volume(mount["Source"])
-
         try:
-            self._client.clean_up(remove)
-        except UNREACHABLE as error:  # the reaper finds it
+            if container:
+                self.remove_container(container)
+            for mount in mounts:
+                self.remove_volume(mount["Source"])
+        except EngineError as error:  # the reaper finds what is left
             logger.warning("container.not_removed", container=container, error=str(error))
 
 

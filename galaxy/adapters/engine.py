@@ -174,11 +174,14 @@ class Engine(Protocol):
         ...
 
     def remove_container(self, container_id: str) -> None:
-        """Ends and removes a container with its volumes; one that is gone already is fine."""
+        """Ends and removes a container; one that is gone already is fine.
+
+        Of its volumes, those go with it that the engine named. The others are left for `remove_volume`.
+        """
         ...
 
     def volumes(self, prefix: str) -> tuple[str, ...]:
-        """Names of all volumes that begin so. A container's are named by `names.volume_name`."""
+        """Names of all volumes that begin so. Those of a build container are named by `names.volume_name`."""
         ...
 
     def remove_volume(self, name: str) -> None:

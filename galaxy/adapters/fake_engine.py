@@ -9,10 +9,10 @@ from itertools import count
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from galaxy.adapters.engine import Container, Image, Machine, TaggedImage, carry_on
-from galaxy.domain.contract import FileKind, SetupScript, declared_volumes
+from galaxy.domain.contract import FileKind, SetupScript, volume_places
 from galaxy.domain.errors import BaseImageNotFound, BaseImageUnusable, EngineError
 from galaxy.domain.log import Stream
-from galaxy.domain.names import VOLUME, volume_name
+from galaxy.domain.names import volume_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -169,8 +169,8 @@ class FakeEngine:
         content = self._content(image.id)
         if name in self.container_names:
             raise EngineError(f"The engine could not create the build container: {name} is in use.")
-        declared = declared_volumes(image.config)
-        volumes = {volume_name(name, number) for number, _ in enumerate(declared, start=1)}
+        places = volume_places(image.config)
+        volumes = {volume_name(name, number) for number, _ in enumerate(places, start=1)}
         self.container_names.add(name)
         self.volume_names |= volumes
         try:
@@ -219,7 +219,6 @@ class FakeEngine:
         """See `Engine.remove_container`."""
         self._meet_fault("remove_container")
         self.container_names.discard(container_id)
-        self.volume_names -= {*self.volumes(container_id + VOLUME)}
 
     def volumes(self, prefix: str) -> tuple[str, ...]:
         """See `Engine.volumes`."""

@@ -151,7 +151,7 @@ class LogSender:
             while not self._waited_for(self._is_delivered, min(_TICK_S, give_up_at - time.monotonic())):
                 keep_going()
                 if time.monotonic() >= give_up_at:
-                    self._fail(self._too_late())
+                    self._fail_unless_delivered()
         finally:
             self._flushing = False
         if self._failure:
@@ -168,8 +168,7 @@ class LogSender:
             self._closing = True
             self._changed.notify_all()
         self._thread.join(self._patience_s)
-        if self._thread.is_alive():
-            self._fail(self._too_late())
+        self._fail_unless_delivered()
         if self._failure:
             raise self._failure
 
@@ -200,13 +199,16 @@ class LogSender:
         if not self._over and (told := self._outage.told()):
             self._take(*told)
 
-    def _too_late(self) -> StoreError:
-        why = f" {self._outage.error}" if self._outage.error else ""
+    def _fail_unless_delivered(self) -> None:
         with self._changed:
+            if self._is_delivered():
+                return
             lines = sum(draft.lines() for draft in (*self._sending, *self._drafts))
-        return StoreError(
-            f"The end of the log of {self._app} could not be written in time: up to {lines} lines are missing.{why}"
-        )
+            why = f" {self._outage.error}" if self._outage.error else ""
+            self._failure = StoreError(
+                f"The end of the log of {self._app} could not be written in time: up to {lines} lines are missing.{why}"
+            )
+            self._forget()
 
     @property
     def _over(self) -> bool:

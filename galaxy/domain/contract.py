@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 from pathlib import PurePosixPath
+from posixpath import normpath
 from typing import TYPE_CHECKING, Final
 
 from galaxy.domain.models import Frozen
@@ -81,6 +82,15 @@ def declared_volumes(config: ImageConfig) -> tuple[str, ...]:
     """Paths of the image's VOLUME instructions, sorted."""
     volumes = config.get("Volumes")
     return tuple(sorted(volumes)) if isinstance(volumes, dict) else ()
+
+
+def volume_places(config: ImageConfig) -> tuple[str, ...]:
+    """Where volumes of ours can take the place of those that the image declares, sorted, each once.
+
+    Not at a relative path and not at the root: an engine takes these from an image only.
+    """
+    paths = (normpath(f"/{path.lstrip('/')}") for path in declared_volumes(config) if path.startswith("/"))
+    return tuple(sorted({*paths} - {"/"}))
 
 
 def swallowing_volumes(config: ImageConfig) -> tuple[str, ...]:

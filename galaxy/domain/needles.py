@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 #: Needles are told apart by so many of their first bytes, if none is shorter.
 _START_BYTES: Final = 8
 
+#: Looked for are so many of their first bytes: of URLs, the first eight are in many a text.
+_BEGINNING_BYTES: Final = 32
+
 
 class Needles:
     """A set of needles. Looking for them takes time that grows with the text, and hardly with their number.
@@ -33,8 +36,10 @@ class Needles:
         groups = defaultdict(list)
         for needle in by_length:
             groups[self._start_of(needle)].append(needle)
-        #: Finds the starts; this kind is the quickest, and leaves out those that overlap one that it found.
-        self._automaton = BytesAhoCorasick(groups, MatchKind.LeftmostFirst)
+        #: Finds beginnings; this kind is the quickest, and leaves out those that overlap one that it found.
+        self._automaton = BytesAhoCorasick(
+            {needle[:_BEGINNING_BYTES] for needle in by_length}, MatchKind.LeftmostFirst
+        )
         #: By start: lengths of the needles that begin so, each once, rising.
         self._lengths = {start: sorted({*map(len, group)}) for start, group in groups.items()}
         #: By the beginning of a needle, of one of these lengths: length of the longest needle that it begins with.
@@ -72,7 +77,10 @@ class Needles:
         self._longest[needle] = len(needle)
 
     def _places(self, text: bytes) -> Iterator[tuple[int, list[int]]]:
-        """Where a needle may begin, and how long those are that may."""
+        """Where a needle may begin, and how long those are that may.
+
+        A beginning that the automaton leaves out begins inside one that it finds.
+        """
         for _, start, end in self._automaton.find_matches_as_indexes(text):
             for at in range(start, end):
                 if lengths := self._lengths.get(text[at : at + self._start_bytes]):

@@ -94,12 +94,19 @@ class IsolationProbe:
         )
 
     def _remove_forgotten(self) -> None:
-        """Containers of probes whose process ended before they did."""
+        """Containers of probes whose process ended before they did, and their volumes."""
         prefix = f"{self._settings.name}-probe-"
+
+        def is_forgotten(name: str) -> bool:
+            began = name.removeprefix(prefix).partition("-")[0]
+            return began.isdigit() and int(began) < time.time() - _FORGOTTEN_AFTER_S
+
         for container in self._engine.containers(prefix):
-            began = container.name.removeprefix(prefix).partition("-")[0]
-            if began.isdigit() and int(began) < time.time() - _FORGOTTEN_AFTER_S:
+            if is_forgotten(container.name):
                 self._engine.remove_container(container.id)
+        for volume in self._engine.volumes(prefix):
+            if is_forgotten(volume):
+                self._engine.remove_volume(volume)
 
     def _base_image(self, pull_s: float) -> Image:
         give_up_at = time.monotonic() + pull_s

@@ -47,7 +47,7 @@ class Reaper:
             StoreError: The store can't be reached; what was found is found again next time.
         """
         left: list[str] = []
-        removed = self._containers(left) + self._volumes(left) + self._images(left)
+        removed = self._containers(left) + self._images(left) + self._volumes(left)
         if left:
             raise EngineError(
                 f"Not removed from the engine: {'; '.join(left)}.", "It is tried again with each sweep."

@@ -86,9 +86,12 @@ def leftovers(world: World) -> tuple[str, ...]:
         f"container {container['Names'][0]}"
         for container in api.containers(all=True, filters={} if own else {"name": world.name})
     ]
+    left += [
+        f"volume {volume['Name']}"
+        for volume in api.volumes(filters={} if own else {"name": world.name})["Volumes"] or ()
+    ]
     left += [f"image {name}" for name in _dead_images(world)]
     if own:
-        left += [f"volume {volume['Name']}" for volume in api.volumes()["Volumes"] or ()]
         left += [
             f"network {network['Name']}"
             for network in api.networks()

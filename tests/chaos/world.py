@@ -146,8 +146,11 @@ class World:
             return ""
 
     def _remove_containers(self) -> None:
+        """With their volumes."""
         for container in self.docker.containers(all=True, filters={"name": self.name}):
             self.docker.remove_container(container["Id"], force=True, v=True)
+        for volume in self.docker.volumes(filters={"name": self.name})["Volumes"] or ():
+            self.docker.remove_volume(volume["Name"])
 
     def _made(self, name: str) -> Path:
         folder = self.folder / name

@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import pytest
 
+from galaxy.adapters.docker_container import image_of
 from galaxy.domain.contract import FileKind, SetupScript
 from galaxy.domain.errors import BaseImageNotFound, BaseImageUnusable, EngineError
 from galaxy.domain.image_config import differences, oci_labels, with_labels
@@ -533,26 +534,38 @@ def test_containers_are_listed_by_the_beginning_of_their_name(world: EngineUnder
     assert world.engine.containers(name) == ()
 
 
-def test_a_container_can_be_removed_with_its_volumes_and_again(world: EngineUnderTest, name: str) -> None:
-    with world.engine.build_container(world.load(VOLUMES), name=name, command=COMMAND):
-        volumes = world.volumes_of(name)
+def test_a_container_can_be_removed_and_again(world: EngineUnderTest, name: str) -> None:
+    with world.engine.build_container(world.load(BaseImageSpec()), name=name, command=COMMAND):
         (found,) = world.engine.containers(name)
         for _ in range(2):
             world.engine.remove_container(found.id)
             assert not world.has_container(name)
-            assert world.existing(volumes) == set()
 
 
-def test_volumes_bear_the_name_of_their_container_and_can_be_removed_after_it(
-    world: EngineUnderTest, name: str
-) -> None:
+def test_volumes_bear_the_name_of_their_container(world: EngineUnderTest, name: str) -> None:
     with world.engine.build_container(world.load(VOLUMES), name=name, command=COMMAND):
         volumes = {volume_name(name, 1), volume_name(name, 2)}
         assert world.volumes_of(name) == {*world.engine.volumes(name)} == volumes
         assert world.engine.volumes(f"not-{name}") == ()
     assert world.engine.volumes(name) == ()
+
+
+def test_a_look_into_an_image_leaves_no_volumes(world: EngineUnderTest, name: str) -> None:
+    world.engine.setup_script(world.load(VOLUMES), name=name)
+    assert world.engine.volumes(name) == ()
+
+
+def test_volumes_are_listed_by_the_beginning_of_their_name_and_can_be_removed_again(
+    world: EngineUnderTest, name: str
+) -> None:
+    ours, other = volume_name(name, 1), f"not-{name}"
+    world.leave_volume(ours)
+    world.leave_volume(other)
+    assert world.engine.volumes(name) == (ours,)
     for _ in range(2):
-        world.engine.remove_volume(volume_name(name, 1))
+        world.engine.remove_volume(ours)
+        assert world.existing({ours, other}) == {other}
+    world.engine.remove_volume(other)
 
 
 def test_images_are_listed_by_the_beginning_of_their_tag(
@@ -573,6 +586,28 @@ def test_images_are_listed_by_the_beginning_of_their_tag(
 
 
 # -- Docker alone: what a fake engine has none of
+
+
+def test_a_container_that_can_not_be_created_leaves_no_volumes(
+    docker_under_test: DockerUnderTest, name: str
+) -> None:
+    """A volume can't lie over a file; the engine finds that out when it has made the volume."""
+    api, engine = docker_under_test.api, docker_under_test.engine
+    made = api.create_container(docker_under_test.load(VOLUMES).id, command=["-"], name=f"{name}-base")
+    # a Dockerfile may not say this
+    committed = api.commit(made["Id"], name, "1", changes="VOLUME /etc/passwd")
+    api.remove_container(made["Id"], v=True)
+    image = image_of(api.inspect_image(committed["Id"]))
+    with pytest.raises(EngineError, match="is not directory"):
+        engine.setup_script(image, name=name)
+    assert engine.volumes(name) == ()
+    with (
+        pytest.raises(EngineError, match="is not directory"),
+        engine.build_container(image, name=name, command=COMMAND),
+    ):
+        pass
+    assert engine.volumes(name) == ()
+    engine.remove_image(image.id)
 
 
 def test_the_line_is_nowhere_in_the_image(

@@ -59,8 +59,8 @@ class Stack:
         """What the image's own command prints. Read at its end: a log that is followed may end before its container."""
         container = self.engine.containers.run(image, detach=True)
         try:
-            container.wait(timeout=60)
-            return bytes(container.logs())
+            assert container.wait(timeout=60)["StatusCode"] == 0
+            return bytes(container.logs(stderr=False))
         finally:
             container.remove(force=True)
 

@@ -43,6 +43,8 @@ def around_fleets(
     redis.stop()
     for container in docker_api.containers(all=True, filters={"name": name}):
         docker_api.remove_container(container["Id"], force=True, v=True)
+    for volume in docker_api.volumes(filters={"name": name})["Volumes"] or ():
+        docker_api.remove_volume(volume["Name"])
     for image in docker_api.images(f"{app_registry.authority}/apps/*"):
         for tag in image["RepoTags"] or ():
             docker_api.remove_image(tag)

@@ -222,6 +222,7 @@ def test_a_script_that_always_fails_is_tried_four_times_and_leaves_nothing(
     assert lines.count("it rains") == 4
     assert lines[-1].startswith("The build of version 1 has failed for good")
     assert site.containers() == []
+    assert site.pipeline.engine.volumes(site.pipeline.settings.name) == ()
     assert site.images_of(app) == []
 
 

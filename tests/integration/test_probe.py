@@ -14,6 +14,7 @@ from galaxy.adapters.docker_engine import DockerEngine
 from galaxy.adapters.isolation import Isolation
 from galaxy.adapters.registry import Registry
 from galaxy.domain.errors import BaseImageUnusable, EngineError
+from galaxy.domain.names import volume_name
 from galaxy.services.probe import IsolationProbe
 from galaxy.settings import Settings
 from tests.support.base_images import BaseImageSpec
@@ -123,9 +124,13 @@ def test_a_probe_that_was_forgotten_is_removed_by_the_next_one(
     old, new = (f"{probes.names}-probe-{began}-x" for began in (1700000000, 9700000000))
     for name in (old, new):
         docker_api.create_container(image.id, name=name)
+        docker_api.create_volume(volume_name(name, 1))
     try:
         probe.run()
         left = docker_api.containers(all=True, filters={"name": probes.names})
         assert [each["Names"] for each in left] == [[f"/{new}"]]
+        volumes = docker_api.volumes(filters={"name": probes.names})["Volumes"]
+        assert [each["Name"] for each in volumes] == [volume_name(new, 1)]
     finally:
         docker_api.remove_container(new)
+        docker_api.remove_volume(volume_name(new, 1))

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from uuid import uuid4
 
 import pytest
-from docker.errors import NotFound
 
 from galaxy.domain.states import Step, VersionState
 from tests.support.bundles import OBEDIENT
@@ -94,29 +93,20 @@ class Remains:
 
     def __init__(self, api: docker.APIClient, fleet: Fleet, app: str) -> None:
         self._api, self._app = api, app
-        self._containers = {"name": f"{fleet.env['GALAXY_NAME']}-build-{app}-"}
-        self._volumes: set[str] = set()
+        self._named = {"name": f"{fleet.env['GALAXY_NAME']}-build-{app}-"}
 
     def containers(self) -> list[str]:
-        found = self._api.containers(all=True, filters=self._containers)
-        self._volumes |= {mount["Name"] for each in found for mount in each["Mounts"]}
+        found = self._api.containers(all=True, filters=self._named)
         return [name for each in found for name in each["Names"]]
 
     def volumes(self) -> list[str]:
-        """Those of containers that were seen."""
-        return [each for each in sorted(self._volumes) if self._has_volume(each)]
+        found = self._api.volumes(filters=self._named)["Volumes"] or ()
+        return [each["Name"] for each in found]
 
     def images(self) -> list[list[str]]:
         """The tags of each image that was committed for the app."""
         label = f"org.opencontainers.image.title={self._app}"
         return [each["RepoTags"] or [] for each in self._api.images(all=True, filters={"label": label})]
-
-    def _has_volume(self, name: str) -> bool:
-        try:
-            self._api.inspect_volume(name)
-        except NotFound:
-            return False
-        return True
 
 
 @pytest.fixture
@@ -149,7 +139,7 @@ def test_a_killed_build_costs_one_attempt_and_leaves_nothing_behind(  # noqa: PL
     if gate:
         eventually("it waits", gate.held.is_set)
     remains = Remains(docker_api, fleet, app)
-    assert bool(remains.containers()) is (step is not Step.PULL)
+    assert bool(remains.containers()) is bool(remains.volumes()) is (step is not Step.PULL)
 
     kill(hospital)
     if gate:  # what an engine or a registry was asked for, it may still do

@@ -55,6 +55,10 @@ class EngineUnderTest(Protocol):
         """Those volumes that still exist."""
         ...
 
+    def leave_volume(self, name: str) -> None:
+        """Makes a volume that no container has."""
+        ...
+
     def has_image(self, reference: str) -> bool: ...
 
     def move_tag(self, repository: str, tag: str, image: Image) -> None: ...
@@ -83,10 +87,13 @@ class FakeUnderTest:
         return name in self.engine.container_names
 
     def volumes_of(self, name: str) -> set[str]:
-        return {*self.engine.volumes(name + VOLUME)}
+        return {each for each in self.engine.volume_names if each.startswith(name + VOLUME)}
 
     def existing(self, volumes: set[str]) -> set[str]:
         return volumes & self.engine.volume_names
+
+    def leave_volume(self, name: str) -> None:
+        self.engine.volume_names.add(name)
 
     def has_image(self, reference: str) -> bool:
         return reference in self.engine.images
@@ -124,6 +131,9 @@ class DockerUnderTest:
 
     def existing(self, volumes: set[str]) -> set[str]:
         return {volume for volume in volumes if self._has_volume(volume)}
+
+    def leave_volume(self, name: str) -> None:
+        self.api.create_volume(name)
 
     def has_image(self, reference: str) -> bool:
         try:

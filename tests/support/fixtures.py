@@ -59,11 +59,13 @@ def base_images(docker_api: docker.APIClient, run_name: str) -> Iterator[BaseIma
 def docker_under_test(
     docker_api: docker.APIClient, base_images: BaseImages, app_registry: DockerRegistry, run_name: str
 ) -> Iterator[DockerUnderTest]:
-    """The machine's engine. The run ends by asserting that no container of it is left."""
+    """The machine's engine. The run ends by asserting that no container or volume of it is left."""
     yield DockerUnderTest(docker_api, base_images, app_registry)
     remove_images(docker_api, f"{app_registry.authority}/")
     left = docker_api.containers(all=True, filters={"name": run_name})
     assert left == [], "containers were left behind"
+    volumes = docker_api.volumes(filters={"name": run_name})["Volumes"] or []
+    assert volumes == [], "volumes were left behind"
 
 
 def _connected() -> docker.APIClient | None:

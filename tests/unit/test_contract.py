@@ -11,6 +11,7 @@ from galaxy.domain.contract import (
     breaches,
     declared_volumes,
     swallowing_volumes,
+    volume_places,
 )
 
 CMD = {"Cmd": ["/bin/true"]}
@@ -135,6 +136,16 @@ def test_volumes_elsewhere_do_no_harm(volume: str, workdir: str) -> None:
 @pytest.mark.parametrize("volumes", [None, {}])
 def test_no_volumes_are_none(volumes: object) -> None:
     assert declared_volumes({"Volumes": volumes}) == declared_volumes({}) == ()
+
+
+def test_each_place_is_one_however_often_it_is_declared() -> None:
+    volumes = {volume: {} for volume in ("/data", "/data/", "//data/x/..", "/cache")}
+    assert volume_places({"Volumes": volumes}) == ("/cache", "/data")
+
+
+@pytest.mark.parametrize("volume", ["relative", "/", "//", "/data/.."])
+def test_what_engines_take_from_an_image_only_is_no_place(volume: str) -> None:
+    assert volume_places({"Volumes": {volume: {}}}) == ()
 
 
 def test_declared_volumes_are_sorted() -> None:

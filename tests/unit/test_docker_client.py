@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import BaseServer, ThreadingMixIn, UnixStreamServer
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,9 @@ from urllib3.util import connection
 from galaxy.adapters.docker_client import DockerClient
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Iterator
+    from pathlib import Path
 
     import docker
 
@@ -32,10 +36,25 @@ class StubEngine(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Answer)
 
 
+class EngineOnSocket(ThreadingMixIn, UnixStreamServer):
+    """The same on a unix socket. Counts connections."""
+
+    daemon_threads = True
+
+    def __init__(self, path: Path) -> None:
+        self.requests: list[str] = []
+        self.connections = 0
+        super().__init__(str(path), Answer)
+
+    def process_request(self, request: socket.socket | tuple[bytes, socket.socket], address: object) -> None:
+        self.connections += 1
+        super().process_request(request, address)
+
+
 class Answer(BaseHTTPRequestHandler):
     """One connection."""
 
-    server: StubEngine
+    server: StubEngine | EngineOnSocket
 
     def answer(self) -> None:
         self.server.requests.append(f"{self.command} {self.path}")
@@ -51,14 +70,33 @@ class Answer(BaseHTTPRequestHandler):
         pass
 
 
+@contextmanager
+def served(engine: BaseServer) -> Iterator[None]:
+    thread = Thread(target=engine.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield
+    engine.shutdown()
+    thread.join()
+
+
 @pytest.fixture
 def engine() -> Iterator[StubEngine]:
-    with StubEngine() as engine:
-        thread = Thread(target=engine.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with StubEngine() as engine, served(engine):
         yield engine
-        engine.shutdown()
-        thread.join()
+
+
+@pytest.mark.parametrize(("protocol", "connections"), [("HTTP/1.1", 1), ("HTTP/1.0", 3)])
+def test_calls_share_a_connection_as_long_as_the_engine_keeps_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: str, connections: int
+) -> None:
+    monkeypatch.setattr(Answer, "protocol_version", protocol)
+    with EngineOnSocket(tmp_path / "engine") as engine, served(engine):
+        client = DockerClient(f"unix://{tmp_path}/engine", DEADLINE_S)
+        client.call(lambda api: api.inspect_image("one"), lambda: None)
+        client.call(lambda api: api.inspect_container("two"), lambda: None)
+        assert len(engine.requests) == 3
+        assert engine.connections == connections
+        client.api.close()
 
 
 @pytest.mark.parametrize("protocol", ["HTTP/1.0", "HTTP/1.1"])

@@ -115,6 +115,27 @@ def test_whoever_waits_for_the_end_of_a_log_that_hangs_goes_on_asking(log: Hangi
     writer.close()
 
 
+def test_what_was_delivered_while_whoever_waits_was_busy_is_no_failure(log: HangingLog) -> None:
+    def come_back_late() -> None:
+        log.back.set()
+        time.sleep(0.5)
+
+    writer = writer_of(log, patience_s=0.3)
+    writer.say("It is there.")
+    writer.flush(come_back_late)
+    assert log.texts == ["It is there."]
+    writer.close()
+
+
+def test_what_could_not_be_written_in_time_is_counted(log: HangingLog) -> None:
+    writer = writer_of(log, patience_s=0.3)
+    writer.say("one\ntwo")
+    time.sleep(0.1)  # that is on its way now
+    writer.say("three")
+    with pytest.raises(StoreError, match="up to 3 lines are missing"):
+        writer.flush()
+
+
 def test_what_the_pipeline_says_is_not_left_out_however_long_the_log_is_away(log: HangingLog) -> None:
     log.hangs_s = 0.01
     with writer_of(log, patience_s=1.5) as writer:

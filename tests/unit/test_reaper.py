@@ -11,7 +11,7 @@ import pytest
 from galaxy.adapters.fake_engine import FakeEngine
 from galaxy.domain.errors import EngineError
 from galaxy.domain.image_config import oci_labels
-from galaxy.domain.names import ClaimRef, app_image, claim_tag, container_name
+from galaxy.domain.names import ClaimRef, app_image, claim_tag, container_name, volume_name
 from galaxy.services.reaper import Reaper
 from tests.support.stores import claim, deploy, make_store
 
@@ -42,6 +42,12 @@ class World:
         """What a dead attempt left; returns its name."""
         name = container_name(NAME, ClaimRef(attempt.ref, attempt.token))
         self.engine.container_names.add(name)
+        return name
+
+    def volume(self, attempt: Attempt) -> str:
+        """What an engine that died left of a dead attempt; returns its name."""
+        name = volume_name(container_name(NAME, ClaimRef(attempt.ref, attempt.token)), 1)
+        self.engine.volume_names.add(name)
         return name
 
     def image(self, attempt: Attempt) -> str:
@@ -94,6 +100,26 @@ def test_an_image_that_can_not_be_removed_keeps_no_other(world: World) -> None:
     assert world.image_names() == {stuck}
     assert world.reaper.run() == 1
     assert world.image_names() == set()
+
+
+def test_a_volume_that_can_not_be_removed_keeps_no_other(world: World) -> None:
+    stuck, _ = [world.volume(world.dead_attempt(f"{name}.example.com")) for name in "ab"]
+    world.engine.fail_next("remove_volume", EngineError("The engine is busy."))
+    with pytest.raises(EngineError, match=rf"volume {stuck} \(The engine is busy\)\."):
+        world.reaper.run()
+    assert world.engine.volume_names == {stuck}
+    assert world.reaper.run() == 1
+    assert world.engine.volume_names == set()
+
+
+def test_an_engine_that_does_not_list_volumes_keeps_nothing_else(world: World) -> None:
+    attempt = world.dead_attempt("a.example.com")
+    world.container(attempt)
+    world.image(attempt)
+    world.engine.fail_next("volumes", EngineError("The engine could not list volumes."))
+    with pytest.raises(EngineError, match="could not list volumes"):
+        world.reaper.run()
+    assert world.engine.container_names == world.image_names() == set()
 
 
 def test_everything_that_could_not_be_removed_is_named(world: World) -> None:

@@ -173,6 +173,21 @@ def test_a_container_that_is_gone_counts_as_removed(fake_engine: FakeEngine) -> 
         docker.remove_container("stuck")
 
 
+def test_a_volume_that_is_gone_or_in_use_is_left_and_another_error_is_told(fake_engine: FakeEngine) -> None:
+    docker, answers = fake_engine
+    answers["/volumes"] = (200, {"Volumes": [{"Name": "one"}]})
+    assert docker.volumes() == ["one"]
+    answers["/volumes"] = (200, {"Volumes": None})
+    assert docker.volumes() == []
+    docker.remove_volume("gone")
+    answers["/volumes/used"] = (409, {"message": "volume is in use"})
+    docker.remove_volume("used")
+    answers["/volumes/stuck"] = (500, {"message": "disk"})
+
+    with pytest.raises(StackError, match="disk"):
+        docker.remove_volume("stuck")
+
+
 def test_an_engine_that_docker_host_names_has_to_answer(
     stack: local.Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
