@@ -94,8 +94,16 @@ def printing_image(api: docker.APIClient) -> Iterator[BaseImage]:
 
 
 def line(number: int) -> bytes:
-    """One of the printed lines, with its end."""
-    return b"%0*d\n" % (LINE_BYTES - 1, number)
+    """One of the printed lines, with its end: much like what a package manager says."""
+    package, version = number % 977, number // 977
+    said = b"%07d http fetch GET 200 https://registry.example.com/package-%d/-/package-%d-%d.0.tgz"
+    return (said % (number, package, package, version)).ljust(LINE_BYTES - 1, b".") + b"\n"
+
+
+def number_of(text: str) -> int | None:
+    """Which of the printed lines this is; None for a sentence of the pipeline."""
+    number, _, said = text.partition(" ")
+    return int(number) if number.isdecimal() and said.startswith("http fetch ") else None
 
 
 @dataclass(frozen=True)
@@ -163,8 +171,9 @@ def printed_lines(fleet: Fleet, ref: VersionRef) -> Printed:
         for read in page.lines:
             if read.version != ref.number or read.source is not Source.SERVICE:
                 continue
-            if read.text.isdecimal():
-                numbers.append(int(read.text))
+            number = number_of(read.text)
+            if number is not None:
+                numbers.append(number)
             elif gap := _LEFT_OUT.match(read.text):
                 left_out, gap_at = int(gap[1]), len(numbers)
     return Printed(numbers, left_out, gap_at)
@@ -194,7 +203,9 @@ def _last_stored_at_ms(fleet: Fleet) -> int:
     reply = fleet.logs.xrevrange(fleet.pipeline.keys.log(APP), count=_LAST_ENTRIES)
     newest = cast("list[tuple[bytes, dict[bytes, bytes]]]", reply)  # redis-py's types know no such client
     ids = [
-        entry_id for entry_id, fields in newest if from_fields(fields).text.rpartition("\n")[2].isdecimal()
+        entry_id
+        for entry_id, fields in newest
+        if number_of(from_fields(fields).text.rpartition("\n")[2]) is not None
     ]
     return int(ids[0].partition(b"-")[0])
 

@@ -8,7 +8,7 @@ import structlog
 from click.testing import CliRunner
 
 from bench import __main__ as program
-from bench.log_ingest import LINE_BYTES, assert_all, line
+from bench.log_ingest import LINE_BYTES, assert_all, line, number_of
 from bench.measure import CannotRun, Latencies, Pair, Quantity, Result, Throughput, in_pairs, percentile
 from bench.poll import requests_found
 from bench.worker_memory import kib_in
@@ -133,7 +133,8 @@ def test_lines_that_are_lost_doubled_or_out_of_order_are_noticed(numbers: list[i
 
 def test_printed_lines_have_their_length_and_their_number() -> None:
     assert len(line(999_999)) == LINE_BYTES
-    assert int(line(4711)) == 4711
+    assert number_of(line(4711).decode().rstrip("\n")) == 4711
+    assert number_of("4711 lines were left out.") is None
 
 
 def test_a_value_that_the_kernel_tells_is_found_by_its_whole_name() -> None:

@@ -25,6 +25,9 @@ def _one_by_one(needles_: set[bytes], text: bytes) -> list[tuple[int, int]]:
 
 @example(wanted={b"aaaa", b"aaaaaaab"}, text=b"aaaaaaaaab")
 @example(wanted={b"abab", b"babb"}, text=b"xababbx")
+@example(
+    wanted={b"https://a" * 4 + b"x", b"https://a" * 4, b"https://b"}, text=b"https://a" * 5 + b"xhttps://b"
+)
 @given(wanted=NEEDLES, text=TEXTS)
 def test_every_byte_of_every_needle_is_found(wanted: set[bytes], text: bytes) -> None:
     assert _covered(Needles(wanted).spans(text)) == _covered(_one_by_one(wanted, text))
