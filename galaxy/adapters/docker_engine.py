@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from docker.errors import APIError
 from docker.errors import NotFound as NoSuchObject
 
 from galaxy.adapters.disk_watch import DiskWatch
@@ -154,7 +155,7 @@ class DockerEngine:
 
     def remove_container(self, container_id: str) -> None:
         """See `Engine.remove_container`."""
-        with translated("remove a container"), suppress(NoSuchObject):
+        with translated("remove a container"), suppress(NoSuchObject), _going_is_gone():
             self._client.clean_up(lambda api: api.remove_container(container_id, force=True, v=True))
 
     def volumes(self, prefix: str) -> tuple[str, ...]:
@@ -259,6 +260,16 @@ def _pull(api: docker.APIClient, repository: str, digest: str, on_progress: Call
             f"{repository} has no image with the digest {digest}.",
             "Publish the base image again, or deploy on another one.",
         ) from error
+
+
+@contextmanager
+def _going_is_gone() -> Iterator[None]:
+    """Somebody else is removing the container."""
+    try:
+        yield
+    except APIError as error:
+        if "already in progress" not in str(error.explanation):
+            raise
 
 
 def _gateway(config: dict[str, Any]) -> str:

@@ -21,6 +21,8 @@ _BEGINNING_BYTES: Final = 32
 class Needles:
     """A set of needles. Looking for them takes time that grows with the text, and hardly with their number.
 
+    A long needle that repeats itself is the exception, in a text that repeats it: it may begin at each place there.
+
     Attributes:
         longest: Length of the longest one; 0 if there are none.
 

@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import re
-from base64 import b64encode
 from typing import TYPE_CHECKING, Final, NamedTuple
-from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
+from galaxy.domain.escape_sequences import WithoutSequences, has_sequences, without_unfinished
 from galaxy.domain.needles import Needles
+from galaxy.domain.spellings import MIN_SECRET_LENGTH, spellings
 from galaxy.domain.utf8 import character_start
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-#: Shorter values are left alone: replacing every `1` or `no` would make a log unreadable and hide nothing.
-MIN_SECRET_LENGTH: Final = 4
+    from collections.abc import Iterable
 
 MASK: Final = b"[redacted]"
 
-#: A part of a URL counts as a secret of its own from this length on: a token, hardly a word of a path.
-_TOKEN_LENGTH: Final = 20
-_QUERY_VALUE_LENGTH: Final = 8
-
-#: Shorter values are not looked for in base64: what is left of them there is like many a word.
-_BASE64_LENGTH: Final = 8
-
-_LINE_END: Final = re.compile(r"[\r\n]+")
-
-_URL_SAFE: Final = str.maketrans("+/", "-_")
-
 #: UTF-8 characters have at most this many bytes.
 _MAX_CHARACTER_BYTES: Final = 4
+
+#: Escape sequences of so many bytes may stand within a secret at the end of a very long line, which bounds what waits.
+_MAX_SEQUENCES_BYTES: Final = 4096
 
 
 class OpenLine(NamedTuple):
@@ -51,18 +38,16 @@ class OpenLine(NamedTuple):
 class Redactor:
     """Replaces secrets and the forms in which programs print them by `[redacted]`.
 
-    Works on whole lines of UTF-8 bytes. Overlapping secrets are masked together. Values shorter than
-    `MIN_SECRET_LENGTH` characters are not redacted.
+    Works on whole lines of UTF-8 bytes. Overlapping secrets are masked together, and with a secret the escape sequences
+    that stand in it, which no terminal shows. Values shorter than `MIN_SECRET_LENGTH` characters are not redacted.
 
     Args:
         secrets: The bundle URL and the values of the settings' `env`. Each line of a value with several
-            lines counts as a secret. Looked for is a value as it is, percent-encoded, in JSON, XML and shell
-            quotes, and in base64, alone or amid other text; of a URL also its decoded form, the one without its
-            scheme, its login and password, its query and long values in it, and long parts of its path.
+            lines counts as a secret. See `spellings` for the forms of each that are looked for.
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        forms = {form.encode(errors="replace") for secret in secrets for form in _forms(secret)}
+        forms = {form.encode(errors="replace") for secret in secrets for form in spellings(secret)}
         self._needles = Needles(forms)
         self.longest = self._needles.longest
 
@@ -74,7 +59,7 @@ class Redactor:
             covered: Of that open line, see `OpenLine`.
             cut_off: The last line may end inside a secret of which the rest never comes: what there is of it is masked.
         """
-        begun = self._needles.begun_at(data, MIN_SECRET_LENGTH) if cut_off else len(data)
+        begun = self._begun_at(data) if cut_off else len(data)
         spans = self._spans(data, (0, covered), (begun, len(data)))
         return _masked(data, spans, len(data), covered) if spans else data
 
@@ -84,7 +69,7 @@ class Redactor:
 
     def redact_open(self, data: bytes, covered: int = 0) -> OpenLine:
         """Masks what is certain in the beginning of a line; a secret or character cut off there waits."""
-        cut = character_start(data, len(data) - max(self.longest, _MAX_CHARACTER_BYTES) + 1)
+        cut = character_start(data, self._certain_up_to(data))
         if cut <= 0:
             return OpenLine(b"", data, covered)
         spans = self._spans(data, (0, covered))
@@ -94,9 +79,30 @@ class Redactor:
         """How many bytes at the beginning of `after` belong to secrets that begin in `before`."""
         return _reach(self._spans(before + after[: self.longest]), len(before))
 
+    def _begun_at(self, data: bytes) -> int:
+        """Where a secret begins of which the end is missing; the length of the data if none does."""
+        begun = self._needles.begun_at(data, MIN_SECRET_LENGTH)
+        if has_sequences(data):
+            shown = WithoutSequences(data)
+            begun = min(begun, shown.original(self._needles.begun_at(shown.text, MIN_SECRET_LENGTH)))
+        return begun
+
+    def _certain_up_to(self, data: bytes) -> int:
+        """Where the last secret can begin of which the end is missing, whatever comes next."""
+        waits = max(self.longest, _MAX_CHARACTER_BYTES) - 1
+        last = len(data) - waits
+        if has_sequences(data):
+            shown = WithoutSequences(without_unfinished(data))
+            of_shown = shown.original(max(0, len(shown.text) - waits))
+            last = max(min(last, of_shown), last - _MAX_SEQUENCES_BYTES)
+        return last
+
     def _spans(self, data: bytes, *known: tuple[int, int]) -> list[tuple[int, int]]:
         """Where secrets are, the known ones among them: [start, end), in order, without overlaps."""
         found = [*self._needles.spans(data), *(span for span in known if span[0] < span[1])]
+        if has_sequences(data):
+            shown = WithoutSequences(data)
+            found += [shown.original_span(*span) for span in self._needles.spans(shown.text)]
         merged: list[tuple[int, int]] = []
         for start, end in sorted(found):
             if merged and start < merged[-1][1]:
@@ -124,64 +130,3 @@ def _masked(data: bytes, spans: list[tuple[int, int]], cut: int, covered: int) -
         at = end
     parts.append(data[at:cut])
     return b"".join(parts)
-
-
-def _forms(secret: str) -> Iterator[str]:
-    """All spellings that are looked for; none is shorter than `MIN_SECRET_LENGTH` or holds a line end."""
-    for value in {secret.strip(), *(line.strip() for line in _LINE_END.split(secret))}:
-        if len(value) < MIN_SECRET_LENGTH:
-            continue
-        for form in (*_spellings(value), *_parts_of_url(value)):
-            yield from (line for line in _LINE_END.split(form) if len(line) >= MIN_SECRET_LENGTH)
-
-
-def _spellings(value: str) -> Iterator[str]:
-    """A value as it is, and as URLs, JSON, XML and `set -x` spell it."""
-    yield value
-    yield quote(value, safe="")
-    yield quote(value)
-    yield quote_plus(value)
-    yield json.dumps(value)[1:-1]
-    yield json.dumps(value, ensure_ascii=False)[1:-1]
-    yield value.replace("&", "&amp;")
-    yield value.replace("'", "'\\''")
-    yield from _in_base64(value.encode(errors="replace"))
-
-
-def _in_base64(value: bytes) -> Iterator[str]:
-    """What base64 makes of a value wherever it stands in a text, less the digits that depend on its neighbours."""
-    if len(value) < _BASE64_LENGTH:
-        return
-    for before in range(3):
-        encoded = b64encode(b"\0" * before + value).decode().rstrip("=")
-        depends_on_next = bool((before + len(value)) % 3)
-        own = encoded[(before * 8 + 5) // 6 : len(encoded) - depends_on_next]
-        yield own
-        yield own.translate(_URL_SAFE)
-
-
-def _parts_of_url(value: str) -> Iterator[str]:
-    """Of a URL: its other spellings, and the parts that programs print by themselves."""
-    if "://" not in value:
-        return
-    yield unquote(value)
-    try:
-        url = urlsplit(value)
-    except ValueError:
-        return
-    yield value.partition("://")[2]
-    login, at, _ = url.netloc.rpartition("@")
-    if at:
-        yield from (login, unquote(login), b64encode(unquote(login).encode()).decode())
-        yield value.replace(f"{login}@", "", 1)
-        yield value.partition("://")[2].replace(f"{login}@", "", 1)
-        password = login.split(":", 1)[-1]
-        yield from (password, unquote(password))
-    if url.query:
-        yield from (url.query, unquote(url.query), url.query.replace("&", "&amp;"))
-    for _, found in parse_qsl(url.query):
-        if len(found) >= _QUERY_VALUE_LENGTH:
-            yield from (found, quote(found, safe=""))
-    for segment in url.path.split("/"):
-        if len(segment) >= _TOKEN_LENGTH:
-            yield from (segment, unquote(segment))

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from galaxy.domain.escape_sequences import WithoutSequences
 from galaxy.domain.redaction import MASK, Redactor
 
 URL = "https://deploy:p%40ss%2Fword@files.example.com/bundles/app.tar.gz?X-Sig=abc%2F0123456789&expires=99999999"
@@ -107,9 +108,15 @@ def test_bytes_that_are_no_utf8_do_not_hide_a_secret() -> None:
     assert Redactor(["hunter2"]).redact(b"\xff\xfehunter2\xff") == b"\xff\xfe" + MASK + b"\xff"
 
 
+SEQUENCES = ["\x1b[0m", "\x1b[01;31m", "\x1b[K", "\x1b(B", "\x1b]8;;http://x\x07", "\x1b]0;t\x1b\\", "\x1b7"]
+
+
 @example(pieces=["é", "aaaa", "aaaa", "aaaa"], cuts=[14])
+@example(pieces=["baab-c", "\x1b[01;31m", "d"], cuts=[10])
 @given(
-    pieces=st.lists(st.sampled_from(["aaaa", "abab", "ab", "a", "é", "x" * 9, "baab-cd"]), max_size=30),
+    pieces=st.lists(
+        st.sampled_from(["aaaa", "abab", "ab", "a", "é", "x" * 9, "baab-cd", *SEQUENCES]), max_size=30
+    ),
     cuts=st.lists(st.integers(1, 40), min_size=1, max_size=20),
 )
 def test_an_open_line_is_masked_like_a_whole_one_wherever_it_is_cut(
@@ -125,6 +132,54 @@ def test_an_open_line_is_masked_like_a_whole_one_wherever_it_is_cut(
         passed, rest, covered, left = passed + opened.passed, opened.rest, opened.covered, left[cut:]
     passed += redactor.redact(rest + left, covered)
     assert passed == redactor.redact(line)
+
+
+@given(
+    pieces=st.lists(st.sampled_from(["aa", "ab", "b", "x", "\x1b", "\x1b[", *SEQUENCES]), max_size=30),
+    cut_off=st.booleans(),
+)
+def test_what_a_terminal_shows_holds_no_secret(pieces: list[str], cut_off: bool) -> None:  # noqa: FBT001 - hypothesis
+    shown = Redactor(["aaab", "abba"]).redact("".join(pieces).encode(), cut_off=cut_off)
+    on_screen = WithoutSequences(shown).text
+    assert b"aaab" not in on_screen
+    assert b"abba" not in on_screen
+
+
+@pytest.mark.parametrize("sequence", SEQUENCES)
+def test_a_secret_that_is_coloured_in_part_is_masked_with_its_colours(sequence: str) -> None:
+    line = f"key: Tok{sequence}enV{sequence}alue-1 end{sequence}"
+    assert _redacted(line, "TokenValue-1") == f"key: [redacted] end{sequence}"
+    cut_off = Redactor(["TokenValue-1"]).redact(f"key: Tok{sequence}enV".encode(), cut_off=True)
+    assert cut_off == b"key: [redacted]"
+
+
+@pytest.mark.parametrize(
+    ("value", "printed"),
+    [
+        ("pässwörd-77", r"$'p\303\244ssw\303\266rd-77'"),
+        ("pässwörd-77", r"b'p\xc3\xa4ssw\xc3\xb6rd-77'"),
+        ("tab\tä-quote'd", r"$'tab\tä-quote\'d'"),
+        ("tab\tä-quote'd", r"$'tab\t\303\244-quote\'d'"),
+        ("bell\x01-key", r"$'bell\001-key'"),
+        ("p@ss!w'ord", "p%40ss!w'ord"),
+        ("p/q/r-secret", "p%2fq%2fr-secret"),
+        ("mongodb://db.example/x?a=b c", "mongodb://db.example/x?a=b%20c"),
+        ("a b~c*d-key", "a+b%7Ec*d-key"),
+        ("abc<def>&ghi", "abc&lt;def&gt;&amp;ghi"),
+        ("abc<def>&ghi", r"abc\u003cdef\u003e\u0026ghi"),
+        ("""say "hi" & 'bye'""", "say &quot;hi&quot; &amp; &#39;bye&#39;"),
+        ("""say "hi" & 'bye'""", "say &#34;hi&#34; &amp; &#39;bye&#39;"),
+        ("""say "hi" & 'bye'""", "say &quot;hi&quot; &amp; &apos;bye&apos;"),
+        ("""say "hi" & 'bye'""", r"say\ \"hi\"\ \&\ \'bye\'"),
+        ("abc/def/ghi", r"abc\/def\/ghi"),
+        ("schlüssel", r"schl\u00FCssel"),
+        ('a"b$c`d-key', r'declare -x A="a\"b\$c\`d-key"'),
+    ],
+)
+def test_a_value_is_masked_as_programs_print_it(value: str, printed: str) -> None:
+    shown = _redacted(f"<{printed}>", value)
+    assert "[redacted]" in shown
+    assert len(shown) <= len("<declare -x A=$'[redacted]'>")
 
 
 def _words(count: int, length: int) -> list[str]:
