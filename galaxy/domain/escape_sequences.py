@@ -48,6 +48,11 @@ class WithoutSequences:
         return self.original(start), self.original(end - 1) + 1
 
 
+def without_sequences(data: bytes) -> bytes:
+    """`WithoutSequences.text`, several times as quickly."""
+    return _SEQUENCE.sub(b"", data)
+
+
 def without_unfinished(data: bytes) -> bytes:
     """The text up to a sequence at its end of which the rest is still to come."""
     found = _UNFINISHED.search(data)

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from galaxy.domain.escape_sequences import WithoutSequences, has_sequences, without_unfinished
+from galaxy.domain.escape_sequences import (
+    WithoutSequences,
+    has_sequences,
+    without_sequences,
+    without_unfinished,
+)
 from galaxy.domain.needles import Needles
 from galaxy.domain.spellings import MIN_SECRET_LENGTH, spellings
 from galaxy.domain.utf8 import character_start
@@ -79,6 +84,13 @@ class Redactor:
         """How many bytes at the beginning of `after` belong to secrets that begin in `before`."""
         return _reach(self._spans(before + after[: self.longest]), len(before))
 
+    def _spans_amid_sequences(self, data: bytes) -> list[tuple[int, int]]:
+        spans = self._needles.spans(without_sequences(data))
+        if not spans:  # as nearly always
+            return []
+        shown = WithoutSequences(data)
+        return [shown.original_span(*span) for span in spans]
+
     def _begun_at(self, data: bytes) -> int:
         """Where a secret begins of which the end is missing; the length of the data if none does."""
         begun = self._needles.begun_at(data, MIN_SECRET_LENGTH)
@@ -101,8 +113,7 @@ class Redactor:
         """Where secrets are, the known ones among them: [start, end), in order, without overlaps."""
         found = [*self._needles.spans(data), *(span for span in known if span[0] < span[1])]
         if has_sequences(data):
-            shown = WithoutSequences(data)
-            found += [shown.original_span(*span) for span in self._needles.spans(shown.text)]
+            found += self._spans_amid_sequences(data)
         merged: list[tuple[int, int]] = []
         for start, end in sorted(found):
             if merged and start < merged[-1][1]:

@@ -53,9 +53,9 @@ _FOR_NO_QUOTES: Final = re.compile(r"""([ '"\\|&;()<>!{}*\[?\]^$`,]|(?<=[:=])~)"
 def spellings(secret: str) -> Iterator[str]:
     """All forms that are looked for; none is shorter than `MIN_SECRET_LENGTH` or holds a line end.
 
-    They are those of a value and of each of its lines: as it is, in URLs, JSON, HTML, XML, shells, Python's bytes, and in
-    base64, alone or amid other text. Of a URL also its decoded form, the one without its scheme, its login and password,
-    its query and long values in it, and long parts of its path.
+    They are those of a value and of each of its lines: as it is, in URLs, JSON, HTML, XML, shells and base64, alone or
+    amid other text, and in Python's bytes. Of a URL also its decoded form, the one without its scheme, its login and
+    password, its query and long values in it, and long parts of its path.
     """
     for value in {secret.strip(), *(line.strip() for line in _LINE_END.split(secret))}:
         if len(value) < MIN_SECRET_LENGTH:
