@@ -28,8 +28,8 @@ SLOTS: Final = 4
 IDLE_GOAL_MIB: Final = 48
 #: 4 MiB wait for Redis at most, a few are on their way, and the interpreter keeps freed memory.
 GROWTH_GOAL_MIB: Final = 32
-#: What it needs for a million lines beside what it needs for a tenth of them. If it kept lines, it would be ten. A tenth
-#: is stored too soon to fill what may wait.
+#: What it needs for a million lines beside what it needs for a tenth of them. If it kept lines, it would be ten.
+#: A tenth is stored too soon to fill what may wait.
 FLAT_GOAL: Final = 3
 
 _APP: Final = "ours-{}.worker-memory.bench"

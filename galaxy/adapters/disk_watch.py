@@ -5,10 +5,12 @@ from __future__ import annotations
 import shutil
 import time
 from dataclasses import dataclass
+from http import HTTPStatus
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import structlog
+from docker.errors import APIError
 
 from galaxy.adapters.docker_client import UNREACHABLE
 from galaxy.domain.errors import DiskFull, DiskLimitReached, GalaxyError
@@ -110,7 +112,7 @@ class DiskWatch:
                 client = client or self._connect()
                 self._reached = self._reached or self._problem(client.api)
                 if self._reached:
-                    client.api.kill(self._container)
+                    _kill(client.api, self._container)
                     break
             except UNREACHABLE as error:  # whoever runs the container finds out too, or has removed it
                 if not self._over.is_set():
@@ -126,6 +128,15 @@ class DiskWatch:
         except GalaxyError as error:
             return error
         return None
+
+
+def _kill(api: docker.APIClient, container: str) -> None:
+    try:
+        api.kill(container)
+    except APIError as error:
+        if error.status_code not in {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}:
+            raise
+        # it has ended by itself
 
 
 def _size_of(volumes: list[str], api: docker.APIClient) -> int:

@@ -14,7 +14,7 @@ from docker.errors import APIError
 from docker.errors import NotFound as NoSuchObject
 
 from galaxy.adapters.disk_watch import DiskWatch
-from galaxy.adapters.docker_client import DockerClient, last_word, translated
+from galaxy.adapters.docker_client import UNREACHABLE, DockerClient, last_word, translated
 from galaxy.adapters.docker_container import DockerBuildContainer, image_of
 from galaxy.adapters.docker_files import look_at_script
 from galaxy.adapters.docker_volumes import named_volumes
@@ -243,13 +243,22 @@ class DockerEngine:
 
     def _remove(self, container: str | None, mounts: Sequence[Mount]) -> None:
         """Removes a container with its volumes. A failure is logged: it must not hide why the block ended."""
-        try:
+        volumes = [mount["Source"] for mount in mounts]
+
+        def remove(api: docker.APIClient) -> None:
             if container:
-                self.remove_container(container)
-            for mount in mounts:
-                self.remove_volume(mount["Source"])
-        except EngineError as error:  # the reaper finds what is left
-            logger.warning("container.not_removed", container=container, error=str(error))
+                with suppress(NoSuchObject), _going_is_gone():
+                    api.remove_container(container, force=True, v=True)
+            for volume in volumes:
+                with suppress(NoSuchObject):
+                    api.remove_volume(volume)
+
+        if not container and not volumes:
+            return
+        try:
+            self._client.clean_up(remove)
+        except UNREACHABLE as error:  # the reaper finds what is left
+            logger.warning("not_removed", container=container, volumes=volumes, error=str(error))
 
 
 def _pull(api: docker.APIClient, repository: str, digest: str, on_progress: Callable[[], None]) -> None:

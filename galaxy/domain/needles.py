@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections import defaultdict
-from typing import TYPE_CHECKING, Final
+from bisect import bisect_left, bisect_right
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ahocorasick_rs import BytesAhoCorasick, MatchKind
 
@@ -16,6 +15,14 @@ _START_BYTES: Final = 8
 
 #: Looked for are so many of their first bytes: of URLs, the first eight are in many a text.
 _BEGINNING_BYTES: Final = 32
+
+
+class _Group(NamedTuple):
+    """Needles with the same start: their indexes, [first, end), and the length of the longest."""
+
+    first: int
+    end: int
+    longest: int
 
 
 class Needles:
@@ -32,29 +39,25 @@ class Needles:
 
     def __init__(self, needles: Iterable[bytes]) -> None:
         self._sorted = sorted(set(needles))
-        by_length = sorted(self._sorted, key=len)
-        self.longest = len(by_length[-1]) if by_length else 0
-        self._start_bytes = min(_START_BYTES, len(by_length[0])) if by_length else 0
-        groups = defaultdict(list)
-        for needle in by_length:
-            groups[self._start_of(needle)].append(needle)
+        lengths = [len(needle) for needle in self._sorted]
+        self.longest = max(lengths, default=0)
+        self._start_bytes = min(_START_BYTES, *lengths) if lengths else 0
         #: Finds beginnings; this kind is the quickest, and leaves out those that overlap one that it found.
         self._automaton = BytesAhoCorasick(
-            {needle[:_BEGINNING_BYTES] for needle in by_length}, MatchKind.LeftmostFirst
+            {needle[:_BEGINNING_BYTES] for needle in self._sorted}, MatchKind.LeftmostFirst
         )
-        #: By start: lengths of the needles that begin so, each once, rising.
-        self._lengths = {start: sorted({*map(len, group)}) for start, group in groups.items()}
-        #: By the beginning of a needle, of one of these lengths: length of the longest needle that it begins with.
-        self._longest: dict[bytes, int] = {}
-        for needle in by_length:
-            self._learn(needle)
+        #: By their start.
+        self._groups: dict[bytes, _Group] = {}
+        #: By index of a needle that begins with others: their lengths and its own, rising.
+        self._nested: dict[int, tuple[int, ...]] = {}
+        self._learn()
 
     def spans(self, text: bytes) -> list[tuple[int, int]]:
         """Where needles are: [start, end), in any order. Those inside of a longer one may be left out."""
         return [
             (at, at + length)
-            for at, lengths in self._places(text)
-            if (length := self._longest_at(text, at, lengths))
+            for at, group in self._places(text)
+            if (length := self._longest_at(text, at, group))
         ]
 
     def begun_at(self, text: bytes, at_least: int) -> int:
@@ -66,36 +69,38 @@ class Needles:
                 return at
         return len(text)
 
-    def _start_of(self, needle: bytes) -> bytes:
-        return needle[: self._start_bytes]
+    def _learn(self) -> None:
+        begun: list[int] = []  # needles that each begin with the one before, and the needle with all of them
+        for index, needle in enumerate(self._sorted):
+            while begun and not needle.startswith(self._sorted[begun[-1]]):
+                begun.pop()
+            if begun:
+                self._nested[index] = (*self._lengths(begun[-1]), len(needle))
+            begun.append(index)
+            start = needle[: self._start_bytes]
+            group = self._groups.get(start, _Group(index, index, 0))
+            self._groups[start] = _Group(group.first, index + 1, max(group.longest, len(needle)))
 
-    def _learn(self, needle: bytes) -> None:
-        """Shorter needles with the same start have to be known already."""
-        longest = 0
-        for length in self._lengths[self._start_of(needle)]:
-            if length >= len(needle):
-                break
-            longest = self._longest.setdefault(needle[:length], longest)
-        self._longest[needle] = len(needle)
+    def _lengths(self, index: int) -> tuple[int, ...]:
+        return self._nested.get(index) or (len(self._sorted[index]),)
 
-    def _places(self, text: bytes) -> Iterator[tuple[int, list[int]]]:
-        """Where a needle may begin, and how long those are that may.
+    def _places(self, text: bytes) -> Iterator[tuple[int, _Group]]:
+        """Where a needle may begin, and which.
 
         A beginning that the automaton leaves out begins inside one that it finds.
         """
         for _, start, end in self._automaton.find_matches_as_indexes(text):
             for at in range(start, end):
-                if lengths := self._lengths.get(text[at : at + self._start_bytes]):
-                    yield at, lengths
+                if group := self._groups.get(text[at : at + self._start_bytes]):
+                    yield at, group
 
-    def _longest_at(self, text: bytes, at: int, lengths: list[int]) -> int:
+    def _longest_at(self, text: bytes, at: int, group: _Group) -> int:
         """Length of the longest needle that begins here; 0 if none does."""
-        longest, low, high = 0, 0, len(lengths)
-        while low < high:  # what begins like a needle up to one length does so up to all shorter ones
-            middle = (low + high) // 2
-            known = self._longest.get(text[at : at + lengths[middle]])
-            if known is None:
-                high = middle
-            else:
-                longest, low = known, middle + 1
-        return longest
+        here = text[at : at + group.longest]
+        index = bisect_right(self._sorted, here, group.first, group.end) - 1
+        if index < group.first:
+            return 0
+        # whichever needle begins here, this one begins with it, because it stands between the two
+        needle, lengths = self._sorted[index], self._lengths(index)
+        fitting = bisect_left(lengths, True, key=lambda length: here[:length] != needle[:length])
+        return lengths[fitting - 1] if fitting else 0

@@ -146,7 +146,7 @@ class _Tail:
         self._count(chunk)
         last = self._dropped.setdefault(stream, bytearray())
         last += chunk
-        del last[: max(0, len(last) - self._redactor.longest)]
+        del last[: max(0, len(last) - self._redactor.longest_shown)]
 
     def _count(self, dropped: bytearray) -> None:
         self._lines_left_out += dropped.count(b"\n")
@@ -154,7 +154,7 @@ class _Tail:
 
     def _begin_anew(self, stream: Stream, dropped: bytes) -> int:
         """Drops the rest of the line that is torn, if it ends soon; see `_Kept.torn` for what is returned."""
-        first = self._first_bytes(stream, max(_CHUNK_BYTES, self._redactor.longest))
+        first = self._first_bytes(stream, max(_CHUNK_BYTES, self._redactor.longest_shown))
         if line_end := first.find(b"\n") + 1:
             self._drop_bytes(stream, line_end)
             return 0

@@ -22,7 +22,7 @@ MASK: Final = b"[redacted]"
 #: UTF-8 characters have at most this many bytes.
 _MAX_CHARACTER_BYTES: Final = 4
 
-#: Escape sequences of so many bytes may stand within a secret at the end of a very long line, which bounds what waits.
+#: Escape sequences of so many bytes may stand within a secret on a line that is not whole, which bounds what waits.
 _MAX_SEQUENCES_BYTES: Final = 4096
 
 
@@ -46,6 +46,10 @@ class Redactor:
     Works on whole lines of UTF-8 bytes. Overlapping secrets are masked together, and with a secret the escape sequences
     that stand in it, which no terminal shows. Values shorter than `MIN_SECRET_LENGTH` characters are not redacted.
 
+    Attributes:
+        longest: Length of the longest form of a secret, in bytes; 0 if there are none.
+        longest_shown: The same with escape sequences in it, as many as are reckoned with.
+
     Args:
         secrets: The bundle URL and the values of the settings' `env`. Each line of a value with several
             lines counts as a secret. See `spellings` for the forms of each that are looked for.
@@ -55,6 +59,7 @@ class Redactor:
         forms = {form.encode(errors="replace") for secret in secrets for form in spellings(secret)}
         self._needles = Needles(forms)
         self.longest = self._needles.longest
+        self.longest_shown = self.longest + _MAX_SEQUENCES_BYTES if self.longest else 0
 
     def redact(self, data: bytes, covered: int = 0, *, cut_off: bool = False) -> bytes:
         """Masks all secrets in whole lines.
@@ -81,8 +86,12 @@ class Redactor:
         return OpenLine(_masked(data, spans, cut, covered), data[cut:], _reach(spans, cut))
 
     def reach(self, before: bytes, after: bytes) -> int:
-        """How many bytes at the beginning of `after` belong to secrets that begin in `before`."""
-        return _reach(self._spans(before + after[: self.longest]), len(before))
+        """How many bytes at the beginning of `after` belong to secrets that begin in `before`.
+
+        No more than `longest_shown` bytes of each tell that.
+        """
+        before, after = before[-self.longest_shown :], after[: self.longest_shown]
+        return _reach(self._spans(before + after), len(before))
 
     def _spans_amid_sequences(self, data: bytes) -> list[tuple[int, int]]:
         spans = self._needles.spans(without_sequences(data))
@@ -95,18 +104,22 @@ class Redactor:
         """Where a secret begins of which the end is missing; the length of the data if none does."""
         begun = self._needles.begun_at(data, MIN_SECRET_LENGTH)
         if has_sequences(data):
-            shown = WithoutSequences(data)
-            begun = min(begun, shown.original(self._needles.begun_at(shown.text, MIN_SECRET_LENGTH)))
+            shown = WithoutSequences(without_unfinished(data))
+            begun_there = self._needles.begun_at(shown.text, MIN_SECRET_LENGTH)
+            if begun_there < len(shown.text):
+                begun = min(begun, shown.original(begun_there))
         return begun
 
     def _certain_up_to(self, data: bytes) -> int:
         """Where the last secret can begin of which the end is missing, whatever comes next."""
         waits = max(self.longest, _MAX_CHARACTER_BYTES) - 1
         last = len(data) - waits
-        if has_sequences(data):
-            shown = WithoutSequences(without_unfinished(data))
-            of_shown = shown.original(max(0, len(shown.text) - waits))
-            last = max(min(last, of_shown), last - _MAX_SEQUENCES_BYTES)
+        first = last - _MAX_SEQUENCES_BYTES
+        end = data[max(0, first) :]
+        if has_sequences(end):
+            shown = WithoutSequences(without_unfinished(end))
+            of_shown = max(0, first) + shown.original(max(0, len(shown.text) - waits))
+            last = max(min(last, of_shown), first)
         return last
 
     def _spans(self, data: bytes, *known: tuple[int, int]) -> list[tuple[int, int]]:

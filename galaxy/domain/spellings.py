@@ -30,8 +30,10 @@ _URL_SAFE: Final = str.maketrans("+/", "-_")
 _SAFE_IN_JAVASCRIPT: Final = ("!'()*", ";,/?:@&=+$!'()*#")
 _PERCENT: Final = re.compile(r"%[0-9A-F]{2}")
 
-#: As Go and many frameworks spell these in JSON, so that they may stand in a web page.
-_JSON_IN_HTML: Final = str.maketrans({"<": r"\u003c", ">": r"\u003e", "&": r"\u0026"})
+#: What libraries escape in JSON, so that it may stand in a web page: those of Go, of Python and of Java.
+_JSON_IN_HTML: Final = tuple(
+    str.maketrans({char: rf"\u{ord(char):04x}" for char in chars}) for chars in ("<>&", "<>&'", "<>&'=")
+)
 _JSON_ESCAPE: Final = re.compile(r"\\u[0-9a-f]{4}")
 
 #: How libraries spell both quotes in HTML and XML.
@@ -46,6 +48,7 @@ _QUOTES_IN_MARKUP: Final = (
 _IN_BASH: Final = {
     "\a": r"\a", "\b": r"\b", "\x1b": r"\E", "\f": r"\f", "\t": r"\t", "\v": r"\v", "\\": r"\\", "'": r"\'",
 }  # fmt: skip
+_SINGLE_QUOTES: Final = (re.compile("'"), re.compile("'+"))
 _FOR_DOUBLE_QUOTES: Final = re.compile(r'(["$`\\])')
 _FOR_NO_QUOTES: Final = re.compile(r"""([ '"\\|&;()<>!{}*\[?\]^$`,]|(?<=[:=])~)""")
 
@@ -65,6 +68,8 @@ def spellings(secret: str) -> Iterator[str]:
 
 
 def _forms(value: str) -> Iterator[str]:
+    if len(value) < MIN_SECRET_LENGTH:
+        return
     yield value
     yield from _in_urls(value)
     yield from _in_json(value)
@@ -86,7 +91,7 @@ def _in_json(value: str) -> Iterator[str]:
     for form in (json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]):
         yield form
         yield form.replace("/", r"\/")
-        yield form.translate(_JSON_IN_HTML)
+        yield from (form.translate(table) for table in _JSON_IN_HTML)
         yield _JSON_ESCAPE.sub(lambda found: rf"\u{found[0][2:].upper()}", form)
 
 
@@ -99,8 +104,12 @@ def _in_markup(value: str) -> Iterator[str]:
 
 
 def _in_shells(value: str) -> Iterator[str]:
-    """As `set -x`, `export -p` and `printf %q` do, in any locale."""
+    """As `set -x`, `export -p` and `printf %q` do, in any locale, of bash, dash and busybox."""
     yield value.replace("'", "'\\''")
+    for quotes in _SINGLE_QUOTES:
+        form = quotes.sub(lambda found: f"'\"{found[0]}\"'", value)
+        # at both ends, nothing of the value stands between its own quotes and those around it
+        yield form[value.startswith("'") : len(form) - value.endswith("'")]
     yield _FOR_DOUBLE_QUOTES.sub(r"\\\1", value)
     yield _FOR_NO_QUOTES.sub(r"\\\1", value)
     for only_ascii in (False, True):
@@ -143,12 +152,14 @@ def _parts_of_url(value: str) -> Iterator[str]:
         yield value.replace(f"{login}@", "", 1)
         yield value.partition("://")[2].replace(f"{login}@", "", 1)
         password = login.split(":", 1)[-1]
-        yield from (password, unquote(password))
+        yield password
+        yield from _forms(unquote(password))
     if url.query:
         yield from (url.query, unquote(url.query), url.query.replace("&", "&amp;"))
     for _, found in parse_qsl(url.query):
         if len(found) >= _QUERY_VALUE_LENGTH:
-            yield from (found, quote(found, safe=""))
+            yield from _forms(found)
     for segment in url.path.split("/"):
         if len(segment) >= _TOKEN_LENGTH:
-            yield from (segment, unquote(segment))
+            yield segment
+            yield from _forms(unquote(segment))

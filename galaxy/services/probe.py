@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from galaxy.adapters.isolation import CAPABILITIES
@@ -106,7 +107,8 @@ class IsolationProbe:
                 self._engine.remove_container(container.id)
         for volume in self._engine.volumes(prefix):
             if is_forgotten(volume):
-                self._engine.remove_volume(volume)
+                with suppress(EngineError):  # its container may be on its way out
+                    self._engine.remove_volume(volume)
 
     def _base_image(self, pull_s: float) -> Image:
         give_up_at = time.monotonic() + pull_s

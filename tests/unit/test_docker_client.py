@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 from urllib3.util import connection
 
+from galaxy.adapters import disk_watch
+from galaxy.adapters.disk_watch import DiskLimits, DiskWatch
 from galaxy.adapters.docker_client import DockerClient
+from galaxy.adapters.docker_engine import DockerEngine
+from galaxy.domain.errors import DiskLimitReached, EngineError
+from tests.support.fleet import eventually
 
 if TYPE_CHECKING:
     import socket
@@ -27,12 +32,17 @@ class Stopped(Exception):
 
 
 class StubEngine(ThreadingHTTPServer):
-    """Answers every request, and remembers its method and path."""
+    """Answers every request, and remembers its method and path.
+
+    Attributes:
+        refusals: Status and message, by the beginning of a request.
+    """
 
     daemon_threads = True
 
     def __init__(self) -> None:
         self.requests: list[str] = []
+        self.refusals: dict[str, tuple[int, str]] = {}
         super().__init__(("127.0.0.1", 0), Answer)
 
 
@@ -43,6 +53,7 @@ class EngineOnSocket(ThreadingMixIn, UnixStreamServer):
 
     def __init__(self, path: Path) -> None:
         self.requests: list[str] = []
+        self.refusals: dict[str, tuple[int, str]] = {}
         self.connections = 0
         super().__init__(str(path), Answer)
 
@@ -57,14 +68,17 @@ class Answer(BaseHTTPRequestHandler):
     server: StubEngine | EngineOnSocket
 
     def answer(self) -> None:
-        self.server.requests.append(f"{self.command} {self.path}")
-        body = json.dumps({"ApiVersion": "1.41"}).encode()
-        self.send_response(201)
+        request = f"{self.command} {self.path}"
+        self.server.requests.append(request)
+        refusals = (said for begin, said in self.server.refusals.items() if request.startswith(begin))
+        status, message = next(refusals, (201, ""))
+        body = json.dumps({"ApiVersion": "1.41", "message": message}).encode()
+        self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
-    do_GET = do_POST = answer  # noqa: N815 - the names that http.server looks for
+    do_GET = do_POST = do_DELETE = answer  # noqa: N815 - the names that http.server looks for
 
     def log_message(self, *_: object) -> None:
         pass
@@ -164,3 +178,43 @@ def test_a_connection_that_opens_while_its_call_is_given_up_sends_nothing(
     assert over.wait(DEADLINE_S)
     assert engine.requests == ["GET /version"]
     client.api.close()
+
+
+def test_a_container_that_somebody_else_is_removing_counts_as_removed(engine: StubEngine) -> None:
+    docker_engine = DockerEngine(url=f"tcp://127.0.0.1:{engine.server_port}")
+    delete = "DELETE /v1.41/containers/"
+    engine.refusals[delete + "going"] = (409, "removal of container going is already in progress")
+    engine.refusals[delete + "stuck"] = (409, "driver failed to remove root filesystem")
+    docker_engine.remove_container("going")
+    with pytest.raises(EngineError, match="failed to remove root filesystem"):
+        docker_engine.remove_container("stuck")
+
+
+def test_a_container_that_took_too_much_is_killed_until_the_engine_did_it(
+    engine: StubEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk_watch, "_FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(disk_watch, "_PAUSE_S", 0.01)
+    kill = "POST /v1.41/containers/box/kill"
+    engine.refusals[kill] = (500, "busy")
+    watch = DiskWatch(
+        lambda: DockerClient(f"tcp://127.0.0.1:{engine.server_port}", DEADLINE_S),
+        "box",
+        DiskLimits(max_bytes=1),
+    )
+    monkeypatch.setattr(watch, "look", _too_much)
+
+    def kills() -> int:
+        return engine.requests.count(kill)
+
+    with watch:
+        eventually("it is killed again", lambda: kills() > 1)
+        engine.refusals[kill] = (409, "Container box is not running")
+        watch._thread.join(DEADLINE_S)
+        assert not watch._thread.is_alive()
+    with pytest.raises(DiskLimitReached):
+        watch.check()
+
+
+def _too_much(_: docker.APIClient) -> None:
+    raise DiskLimitReached("too much")
