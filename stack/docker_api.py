@@ -147,11 +147,7 @@ class Engine:
 
     def remove_container(self, container: str) -> None:
         """End and remove a container with its anonymous volumes, unless it is gone or going."""
-        try:
-            self.call("DELETE", f"/containers/{container}?force=1&v=1")
-        except Refused as refused:
-            if refused.status not in {http.client.NOT_FOUND, http.client.CONFLICT}:
-                raise
+        self._remove(f"/containers/{container}?force=1&v=1")
 
     def volumes(self) -> list[str]:
         """Names of the volumes on this engine."""
@@ -159,11 +155,7 @@ class Engine:
 
     def remove_volume(self, name: str) -> None:
         """Remove a volume, unless it is gone or somebody uses it."""
-        try:
-            self.call("DELETE", f"/volumes/{name}")
-        except Refused as refused:
-            if refused.status not in {http.client.NOT_FOUND, http.client.CONFLICT}:
-                raise
+        self._remove(f"/volumes/{name}")
 
     def run(self, image: str, *, name: str, port: int) -> tuple[str, int]:
         """Start a container with `port` published on a free port of 127.0.0.1.
@@ -181,6 +173,13 @@ class Engine:
         self.call("POST", f"/containers/{container}/start")
         ports = self.call("GET", f"/containers/{container}/json")["NetworkSettings"]["Ports"]
         return container, int(ports[f"{port}/tcp"][0]["HostPort"])
+
+    def _remove(self, path: str) -> None:
+        try:
+            self.call("DELETE", path)
+        except Refused as refused:
+            if refused.status not in {http.client.NOT_FOUND, http.client.CONFLICT}:
+                raise
 
     def _connect(self, timeout_s: float) -> http.client.HTTPConnection:
         scheme, _, address = self.host.partition("://")
