@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 HANDING_OVER: Final = "_write_job"
 
 _billiard: Final[Any] = billiard.common
-_ENDING: Final = (signal.SIGTERM, signal.SIGQUIT)
+#: A supervisor may send SIGHUP along with SIGTERM, and a terminal that is closed sends it alone.
+_STOPPING: Final = (signal.SIGTERM, signal.SIGHUP)
+_ENDING: Final = (*_STOPPING, signal.SIGQUIT)
+#: By `nohup`; Celery forgets it.
+_IGNORES_HANGUP: Final = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 
 
 def connect(sender: Consumer, **_: object) -> None:
@@ -34,6 +38,8 @@ def connect(sender: Consumer, **_: object) -> None:
     Who builds does at SIGTERM what Celery does at SIGQUIT: builds end at once, and other workers begin them again. They
     take too long to be waited for. All other tasks are short, and SIGTERM waits for them; so does SIGINT for all.
 
+    SIGHUP counts as SIGTERM. To Celery it means to start anew, which would take back a SIGTERM that came before.
+
     Celery 5.7 ends its pool from within the signal's handler. Where that interrupts the handing over of a task, the
     pool waits for this task, which is half written and can never arrive: the worker hangs until it is killed, and its
     builds are not given back. Then, and only then, the signal waits until the task has arrived.
@@ -41,14 +47,16 @@ def connect(sender: Consumer, **_: object) -> None:
     hub: Hub | None = getattr(sender, "hub", None)
     if hub is None:  # a pool of threads hands nothing over
         return
-    handlers = {number: signal.getsignal(number) for number in _ENDING}
     hands_back = isinstance(sender.pool, prefork.TaskPool) and serving.builds(sender.app)
-    if hands_back:
-        handlers[signal.SIGTERM] = handlers[signal.SIGQUIT]
-    for number, handler in handlers.items():
+    at_once = signal.getsignal(signal.SIGQUIT)
+    stop = at_once if hands_back else signal.getsignal(signal.SIGTERM)
+    for number in _ENDING:
+        stopping = number in _STOPPING
+        handler = stop if stopping else at_once
         if callable(handler):
-            once = hands_back and number == signal.SIGTERM
-            signal.signal(number, partial(_heed, handler, hub, once=once))
+            signal.signal(number, partial(_heed, handler, hub, once=hands_back and stopping))
+    if _IGNORES_HANGUP:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def end_once(**_: object) -> None:
@@ -60,6 +68,8 @@ def end_once(**_: object) -> None:
     for number in _ENDING:
         if signal.getsignal(number) is _billiard._shutdown_cleanup:  # noqa: SLF001 - only a pool's processes have it
             signal.signal(number, _end)
+    if _IGNORES_HANGUP:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def _end(number: int, _: FrameType | None) -> None:
@@ -71,8 +81,9 @@ def _end(number: int, _: FrameType | None) -> None:
 
 
 def _heed(handler: Handler, hub: Hub, number: int, frame: FrameType | None, *, once: bool) -> None:
-    if once:  # it would have the pool ended from within its end
-        signal.signal(number, signal.SIG_IGN)
+    if once:  # another one would have the pool ended from within its end
+        for each in _STOPPING:
+            signal.signal(each, signal.SIG_IGN)
     if _is_handing_over(frame):
         hub.call_soon(handler, number, None)
     else:

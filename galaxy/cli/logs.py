@@ -39,11 +39,16 @@ def logs(
     from galaxy.bootstrap import pipeline
     from galaxy.cli.printer import LinePrinter
     from galaxy.domain.app_name import parse_app_name
+    from galaxy.domain.models import VersionRef
 
     since_ms = None if since is None else max(1, int((time.time() - _seconds(since)) * 1000))
     here = pipeline()
     app = parse_app_name(app)
-    here.store.versions(app, limit=1)  # an app that does not exist is an error, not an empty log
+    # an app or version that does not exist is an error, not an empty log
+    if number is None:
+        here.store.versions(app, limit=1)
+    else:
+        here.store.version(VersionRef(app, number))
     only = _filter(number, source)
     printer = LinePrinter(sys.stdout, as_json=as_json)
     try:

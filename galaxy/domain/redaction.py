@@ -88,10 +88,13 @@ class Redactor:
     def reach(self, before: bytes, after: bytes) -> int:
         """How many bytes at the beginning of `after` belong to secrets that begin in `before`.
 
-        No more than `longest_shown` bytes of each tell that.
+        No more than `longest_shown` bytes of each tell that. One that does not end in `after` either counts too.
         """
         before, after = before[-self.longest_shown :], after[: self.longest_shown]
-        return _reach(self._spans(before + after), len(before))
+        both = before + after
+        if self._begun_at(both) < len(before):
+            return len(after)
+        return _reach(self._spans(both), len(before))
 
     def _spans_amid_sequences(self, data: bytes) -> list[tuple[int, int]]:
         spans = self._needles.spans(without_sequences(data))

@@ -138,6 +138,9 @@ def test_following_the_log_shows_lines_as_they_are_printed(stack: Stack) -> None
     assert len(stack.galaxy("logs", stack.app, "-n", "3").out.splitlines()) == 3
     assert "line-6" in stack.galaxy("logs", stack.app, "--since", "10m").out
     assert stack.galaxy("logs", stack.app, "--since", "soon").code == 2
+    unknown = stack.galaxy("logs", stack.app, "--version", "99", "-f")
+    assert (unknown.code, unknown.out) == (2, "")
+    assert f"There is no version 99 of {stack.app}" in unknown.err
 
 
 @pytest.mark.usefixtures("stack")

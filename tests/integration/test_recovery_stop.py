@@ -56,6 +56,17 @@ def with_its_group_again_and_again(worker: Process) -> None:
         time.sleep(0.02)
 
 
+def by_hanging_up(worker: Process) -> None:
+    """As a terminal does that is closed."""
+    os.killpg(worker.pid, signal.SIGHUP)
+
+
+def and_by_hanging_up(worker: Process) -> None:
+    """As systemd does with SendSIGHUP."""
+    worker.send(signal.SIGTERM)
+    worker.send(signal.SIGHUP)
+
+
 class Relay:
     """Build workers, one after the other, and neither beat nor reconciler: nothing but a hand-over helps."""
 
@@ -156,7 +167,16 @@ def running_builds(relay: Relay) -> list[VersionRef]:
     return refs
 
 
-@pytest.mark.parametrize("tell", [again_and_again, with_its_group, with_its_group_again_and_again])
+@pytest.mark.parametrize(
+    "tell",
+    [
+        again_and_again,
+        with_its_group,
+        with_its_group_again_and_again,
+        by_hanging_up,
+        and_by_hanging_up,
+    ],
+)
 def test_builds_are_handed_over_however_the_worker_is_told(
     relay: Relay, tell: Callable[[Process], None]
 ) -> None:

@@ -252,6 +252,13 @@ def test_no_end_of_a_secret_is_shown_of_which_the_beginning_was_passed_on(chunk_
             assert _parts_in(_shown(head, ending).removeprefix(secret[offset:]), secret) == set()
 
 
+def test_no_middle_of_a_secret_is_shown_of_which_both_ends_are_missing() -> None:
+    output = Output(Redactor(["QWERTYUIOPASDFGHJKLZ"]), 65_536)
+    flood = [(OUT, b"f\n" * 1000)] * 100
+    _, ending = _run(output, [*flood, (ERR, b"pw: QWERTYU"), *flood, (ERR, b"IOPASDFG")])
+    assert [lines for lines in ending.after if lines.stream is ERR] == [Lines(ERR, b"")]
+
+
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("colour", [b"", b"\x1b[38;2;255;100;100m" * 8])
 def test_no_part_of_a_secret_is_shown_wherever_it_is_cut(colour: bytes) -> None:
