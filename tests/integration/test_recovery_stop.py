@@ -199,6 +199,25 @@ def test_a_worker_that_was_told_by_its_environment_does_the_same(
         assert relay.fleet.wait_until(ref, VersionState.BUILT, timeout_s=TAKEN_OVER_S).attempt == 1
 
 
+def test_a_worker_that_was_started_by_nohup_goes_on_when_its_terminal_is_closed(relay: Relay) -> None:
+    plain, handler = relay.worker, signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        relay.worker = relay.started()
+    finally:
+        signal.signal(signal.SIGHUP, handler)
+    plain.send(signal.SIGTERM)
+    plain.wait()
+    bundle = relay.fleet.bundles.add()
+    bundle.hold()
+    ref = relay.deploy(bundle)
+    eventually("it is asked for", lambda: bundle.asked)
+    by_hanging_up(relay.worker)
+    bundle.release()
+    assert relay.fleet.wait_until(ref, VersionState.BUILT, timeout_s=TAKEN_OVER_S).attempt == 1
+    assert bundle.asked == 1
+    assert relay.worker.alive
+
+
 def test_ctrl_c_lets_builds_come_to_their_end(relay: Relay) -> None:
     bundle = relay.fleet.bundles.add()
     bundle.hold()
