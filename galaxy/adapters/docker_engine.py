@@ -162,7 +162,7 @@ class DockerEngine:
         """See `Engine.volumes`."""
         with translated("list volumes"):
             found = self._client.api.volumes(filters={"name": f"^{re.escape(prefix)}"})["Volumes"] or ()
-        return tuple(each["Name"] for each in found if each["Name"].startswith(prefix))
+        return tuple(each["Name"] for each in found)
 
     def remove_volume(self, name: str) -> None:
         """See `Engine.remove_volume`."""

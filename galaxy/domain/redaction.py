@@ -90,7 +90,7 @@ class Redactor:
 
         No more than `longest_shown` bytes of each tell that. One that does not end in `after` either counts too.
         """
-        before, after = before[-self.longest_shown :], after[: self.longest_shown]
+        after = after[: self.longest_shown]
         both = before + after
         if self._begun_at(both) < len(before):
             return len(after)
