@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from galaxy.adapters.queue import BASE_IMAGES, RECONCILE
-from galaxy.domain.ticks import life_s
+from galaxy.domain.heartbeats import expires_s
 
 if TYPE_CHECKING:
     from galaxy.settings import Settings
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 def schedule(settings: Settings) -> dict[str, dict[str, object]]:
     """Celery's `beat_schedule`."""
     return {
-        "reconcile": _tick("tasks.reconcile", RECONCILE, settings.reconcile_period_s),
-        "poll_base_images": _tick("tasks.poll_base_images", BASE_IMAGES, settings.base_image_tick_s),
+        "reconcile": _periodic("tasks.reconcile", RECONCILE, settings.reconcile_period_s),
+        "poll_base_images": _periodic("tasks.poll_base_images", BASE_IMAGES, settings.base_image_tick_s),
     }
 
 
-def _tick(task: str, queue: str, period_s: float) -> dict[str, object]:
+def _periodic(task: str, queue: str, period_s: float) -> dict[str, object]:
     return {
         "task": task,
         "schedule": period_s,
-        "options": {"queue": queue, "expires": life_s(period_s)},
+        "options": {"queue": queue, "expires": expires_s(period_s)},
     }

@@ -14,7 +14,7 @@ from galaxy.domain.errors import StoreError
 from galaxy.settings import Settings
 
 if TYPE_CHECKING:
-    from galaxy.adapters.leadership import Leadership
+    from galaxy.adapters.store.leader import LeaderLock
 
 logger = structlog.get_logger(__name__)
 
@@ -33,7 +33,7 @@ class LeadingScheduler(Scheduler):
         self._leads: bool | None = None
 
     @cached_property
-    def _leadership(self) -> Leadership:
+    def _leadership(self) -> LeaderLock:
         # not earlier: Celery also makes schedulers that never run
         return Pipeline(Settings()).leadership
 

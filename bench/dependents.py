@@ -8,7 +8,7 @@ from uuid import uuid4
 from pydantic import SecretStr
 
 from bench.measure import CannotRun
-from galaxy.domain.image_reference import ImageReference
+from galaxy.domain.base_images.image_reference import ImageReference
 from galaxy.domain.models import Attempt, BuiltImage, NewVersion, VersionRef
 from galaxy.domain.states import Step
 
@@ -56,7 +56,7 @@ def deploy_dependents(here: Pipeline, redis: Redis, image: str, digest: str, cou
     """
     first = app_name(0)
     _deploy(here, first, image, digest)
-    here.reconciler.run()  # tells the log what is untold
+    here.reconciler.run()  # tells the log what is outbox
     keys, canonical = here.keys, ImageReference.parse(image).canonical
     copied = [keys.app(first), keys.version(first, 1), keys.activity(first)]
     script = redis.register_script(_COPY)

@@ -20,7 +20,7 @@ from bench.own_redis import own_redis, settings_on
 from bench.surroundings import publish_tags
 from galaxy.adapters.queue import NewVersionCall
 from galaxy.bootstrap import Pipeline
-from galaxy.domain.image_reference import ImageReference
+from galaxy.domain.base_images.image_reference import ImageReference
 from galaxy.domain.models import Attempt, BuiltImage, VersionRef
 from galaxy.settings import Settings
 
@@ -123,14 +123,14 @@ class _Update:
                 raise CannotRun(f"The update hands out nothing more after {made} apps.")
             here.rebuilds.make(update.image, update.number, [NewVersionCall(app) for app in apps])
             made += len(apps)
-        here.rebuilds.keep_going()  # also forgets what the change before had admitted
+        here.rebuilds.catch_up()  # also forgets what the change before had admitted
         for _ in range(_BUILT):
             for member in self.redis.zrange(here.keys.admitted(), 0, 0):
                 self._build(here, member)
         for _ in islice(here.base_images.dependents(_IMAGE), _LISTED):
             pass
-        here.base_images.list()
-        here.rebuilds.keep_going()
+        here.base_images.all()
+        here.rebuilds.catch_up()
 
     def _build(self, here: Pipeline, member: str) -> None:
         app, number = member.split(" ")
@@ -141,7 +141,7 @@ class _Update:
         built = BuiltImage(image=f"registry.invalid/{app}:1", image_digest=digest, base_digest=digest)
         here.store.finish(attempt, built, [])
         here.rollout.run(attempt.ref)
-        here.rebuilds.go_on()
+        here.rebuilds.admit()
 
     def _publish(self, number: int) -> None:
         publish_tags(self.mirror, _REPOSITORY, {"1": f"{self.dependents} {number} {time.time()}"})

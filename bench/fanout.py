@@ -21,9 +21,9 @@ from bench.fleet import Fleet, fleet
 from bench.measure import CannotRun, Quantity, Throughput, in_pairs
 from bench.surroundings import publish_tags
 from galaxy.adapters.queue import BUILDS, BULK_BUILDS, QUEUES
-from galaxy.domain.image_reference import ImageReference
+from galaxy.domain.base_images.image_reference import ImageReference
+from galaxy.domain.base_images.updates import UpdateState
 from galaxy.domain.models import VersionRef
-from galaxy.domain.updates import UpdateState
 from galaxy.settings import Settings
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from bench.measure import Finding
-    from galaxy.domain.updates import Update
+    from galaxy.domain.base_images.updates import Update
 
 GOAL: Final = 1.5
 BUILD_GOAL_S: Final = 1.0

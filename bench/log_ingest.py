@@ -18,8 +18,8 @@ from uuid import uuid4
 from bench.fleet import Fleet, fleet
 from bench.measure import CannotRun, Quantity, Result, in_pairs
 from bench.surroundings import base_image, engine, images_removed
-from galaxy.adapters.log_entry import from_fields
-from galaxy.domain.contract import SETUP_SCRIPT
+from galaxy.adapters.logs.entry import from_fields
+from galaxy.domain.base_images.contract import SETUP_SCRIPT
 from galaxy.domain.log import Source
 from galaxy.domain.states import Step
 from galaxy.settings import Settings

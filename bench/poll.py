@@ -111,7 +111,7 @@ class _Poll:
         began = time.perf_counter()
         checked = self.pipeline.base_images.poll()
         took_s = time.perf_counter() - began
-        if checked != self.tags or any(image.error for image in self.pipeline.base_images.list()):
+        if checked != self.tags or any(image.error for image in self.pipeline.base_images.all()):
             raise CannotRun(f"{checked} of {self.tags} base images were checked, or some failed.")
         return took_s
 

@@ -84,7 +84,7 @@ class _Store:
         here = self.pipeline
         for _ in range(_VERSIONS_PER_APP):
             _finish(here, _record(here, _TEMPLATE))
-        here.reconciler.run()  # tells the logs what is untold
+        here.reconciler.run()  # tells the logs what is outbox
         self._copy(
             [key.decode() for key in self.redis.scan_iter(f"{self.prefix}:*{_TEMPLATE}*", count=_PAGE)]
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bench.measure import CannotRun
-from galaxy.domain.contract import SETUP_SCRIPT
+from galaxy.domain.base_images.contract import SETUP_SCRIPT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -20,8 +20,8 @@ from docker.utils import kwargs_from_env
 
 from bench.measure import CannotRun
 from galaxy.adapters.registry.manifest import OCI_MANIFEST
-from galaxy.domain.contract import SETUP_SCRIPT
-from galaxy.domain.image_reference import ImageReference
+from galaxy.domain.base_images.contract import SETUP_SCRIPT
+from galaxy.domain.base_images.image_reference import ImageReference
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

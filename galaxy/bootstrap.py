@@ -12,36 +12,36 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
 from galaxy.adapters.addresses import addresses_of, own_addresses
-from galaxy.adapters.app_list import AppList
-from galaxy.adapters.base_image_store import BaseImageStore
-from galaxy.adapters.disk_watch import DiskLimits
-from galaxy.adapters.docker_engine import DockerEngine
-from galaxy.adapters.isolation import Isolation
-from galaxy.adapters.keys import Keys
-from galaxy.adapters.leadership import Leadership
-from galaxy.adapters.log_stream import LogStream
+from galaxy.adapters.engine.docker.disk_watch import DiskLimits
+from galaxy.adapters.engine.docker.engine import DockerEngine
+from galaxy.adapters.engine.docker.isolation import Isolation
+from galaxy.adapters.logs.stream import LogStream
 from galaxy.adapters.queue import TaskQueue
 from galaxy.adapters.redis_probe import quick_redis
-from galaxy.adapters.registry import Registry
-from galaxy.adapters.store import RedisStore
-from galaxy.adapters.update_store import UpdateStore
-from galaxy.domain.app_settings import DeployRules
-from galaxy.domain.image_reference import ImageReference
-from galaxy.domain.updates import Compare, Waves
+from galaxy.adapters.registry import RegistryClient
+from galaxy.adapters.store.apps import AppList
+from galaxy.adapters.store.base_images import BaseImageStore
+from galaxy.adapters.store.keys import Keys
+from galaxy.adapters.store.leader import LeaderLock
+from galaxy.adapters.store.updates import UpdateStore
+from galaxy.adapters.store.versions import VersionStore
+from galaxy.domain.base_images.image_reference import ImageReference
+from galaxy.domain.base_images.updates import Compare, Waves
+from galaxy.domain.deploys.app_settings import DeployRules
 from galaxy.services.announcer import Announcer
 from galaxy.services.base_images import BaseImages
 from galaxy.services.build import BuildStage
 from galaxy.services.doctor import REQUEST_S, Doctor
 from galaxy.services.fan_out import FanOut
-from galaxy.services.levels import Levels, Platforms
 from galaxy.services.logbook import Logbook
 from galaxy.services.probe import IsolationProbe
 from galaxy.services.reaper import Reaper
 from galaxy.services.rebuilds import Rebuilds
 from galaxy.services.reconcile import Reconciler
-from galaxy.services.registries import Registries
 from galaxy.services.releases import Releases
 from galaxy.services.rollout import Rollout
+from galaxy.services.snapshots import Platforms, SnapshotReader
+from galaxy.services.throttled_registry import ThrottledRegistry
 from galaxy.settings import Settings
 
 #: Seconds a Redis command may take.
@@ -65,12 +65,12 @@ class Pipeline:
         return Keys(self.settings.key_prefix)
 
     @cached_property
-    def store(self) -> RedisStore:
+    def store(self) -> VersionStore:
         """Apps and versions."""
         return self._store_on(self._store_redis)
 
     @cached_property
-    def hasty_store(self) -> RedisStore:
+    def hasty_store(self) -> VersionStore:
         """The same, for who can't wait for a Redis that is away."""
         return self._store_on(self._quick_redis)
 
@@ -116,9 +116,9 @@ class Pipeline:
         return DockerEngine(isolation=isolation, timeout_s=settings.engine_timeout_s)
 
     @cached_property
-    def registry(self) -> Registry:
+    def registry(self) -> RegistryClient:
         """Where base images come from."""
-        return Registry(
+        return RegistryClient(
             docker_hub_mirror=self.settings.docker_hub_mirror,
             timeout_s=self.settings.registry_timeout_s,
             # what the operator names may be inside the operator's network
@@ -165,10 +165,10 @@ class Pipeline:
         return BaseImages(
             store=self._base_image_store,
             updates=self._update_store,
-            ticks=self.store,
+            heartbeats=self.store,
             registry=self.registry,
             platforms=self._platforms,
-            levels=self._levels,
+            snapshots=self._snapshots,
             rebuilds=self.rebuilds,
             settings=self.settings,
         )
@@ -179,7 +179,7 @@ class Pipeline:
         settings = self.settings
         return FanOut(
             self._update_store,
-            self._levels,
+            self._snapshots,
             self.queue,
             waves=Waves.parse(settings.update_waves),
             failure_allowance=settings.update_failure_allowance,
@@ -188,7 +188,9 @@ class Pipeline:
     @cached_property
     def rebuilds(self) -> Rebuilds:
         """Automatic versions."""
-        return Rebuilds(self._update_store, self._base_image_store, self._levels, self.queue, self.announcer)
+        return Rebuilds(
+            self._update_store, self._base_image_store, self._snapshots, self.queue, self.announcer
+        )
 
     @cached_property
     def reaper(self) -> Reaper:
@@ -211,16 +213,16 @@ class Pipeline:
         return Reconciler(self.store, self.queue, self.announcer)
 
     @cached_property
-    def leadership(self) -> Leadership:
+    def leadership(self) -> LeaderLock:
         """Beat's claim to lead; with a client that gives up soon, because it asks again soon."""
         redis = quick_redis(self.settings.store_url.get_secret_value(), timeout_s=_REDIS_TIMEOUT_S)
-        return Leadership(redis, self.keys, lock_s=self.settings.beat_lock_s)
+        return LeaderLock(redis, self.keys, lock_s=self.settings.beat_lock_s)
 
     @cached_property
     def doctor(self) -> Doctor:
         """Who tells what is wrong; with clients that give up soon."""
         settings = self.settings
-        registry = Registry(
+        registry = RegistryClient(
             docker_hub_mirror=settings.docker_hub_mirror,
             timeout_s=REQUEST_S,
             internal_hosts=settings.allowed_registries,
@@ -237,7 +239,7 @@ class Pipeline:
             probe=probe,
         )
 
-    def _isolation_probe(self, registry: Registry) -> IsolationProbe:
+    def _isolation_probe(self, registry: RegistryClient) -> IsolationProbe:
         return IsolationProbe(
             self.engine, registry, self.settings, addresses_of=addresses_of, own_addresses=own_addresses
         )
@@ -251,9 +253,9 @@ class Pipeline:
             max_bytes=settings.log_max_bytes,
         )
 
-    def _store_on(self, redis: Redis) -> RedisStore:
+    def _store_on(self, redis: Redis) -> VersionStore:
         settings = self.settings
-        return RedisStore(
+        return VersionStore(
             redis, self.keys, lease_s=settings.lease_s, requeue_after_s=settings.requeue_after_s
         )
 
@@ -294,12 +296,14 @@ class Pipeline:
         return Platforms(self._base_image_store, self._registries, self.settings.build_platform)
 
     @cached_property
-    def _registries(self) -> Registries:
-        return Registries(self.registry, self._base_image_store)
+    def _registries(self) -> ThrottledRegistry:
+        return ThrottledRegistry(self.registry, self._base_image_store)
 
     @cached_property
-    def _levels(self) -> Levels:
-        return Levels(self._base_image_store, self._platforms, Compare(self.settings.base_image_compare))
+    def _snapshots(self) -> SnapshotReader:
+        return SnapshotReader(
+            self._base_image_store, self._platforms, Compare(self.settings.base_image_compare)
+        )
 
 
 @cache

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from galaxy.bootstrap import pipeline
 from galaxy.domain.errors import AttemptFailed, BuildFailed
 from galaxy.domain.models import MAX_ATTEMPTS, VersionRef
-from tasks.going_on import rebuilds_go_on
+from tasks.rebuild_admission import admits_rebuilds
 from workers import app
 from workers.task import RetriedTask, only_our_words
 
@@ -33,6 +33,6 @@ def build(self: RetriedTask, app: str, version: int) -> str:
     def show(attempt: Attempt, step: Step) -> None:
         self.show(f"{app} version {version}, attempt {attempt.number} of {MAX_ATTEMPTS}: {step}")
 
-    with only_our_words(), rebuilds_go_on():
+    with only_our_words(), admits_rebuilds():
         outcome = pipeline().build_stage.run(VersionRef(app, version), on_step=show)
     return f"{outcome.sentence} (its log: galaxy logs {app} --version {version})"

@@ -5,14 +5,14 @@ from __future__ import annotations
 from celery import Task
 
 from galaxy.bootstrap import pipeline
-from tasks.going_on import rebuilds_keep_going
+from tasks.rebuild_admission import resumes_rebuilds
 from workers import app
 from workers.task import only_our_words
 
 
-# no events: thousands of ticks a day would push the builds out of Flower's memory
+# no events: thousands of heartbeats a day would push the builds out of Flower's memory
 @app.task(name="tasks.reconcile", base=Task, ignore_result=True, send_events=False)
 def reconcile() -> str:
     """Ends lost attempts, enqueues again what waits unclaimed, admits rebuilds; beat sends it every few seconds."""
-    with only_our_words(), rebuilds_keep_going():
+    with only_our_words(), resumes_rebuilds():
         return f"Looked at {pipeline().reconciler.run()} due versions."

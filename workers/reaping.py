@@ -10,7 +10,7 @@ import structlog
 
 from galaxy.bootstrap import Pipeline
 from galaxy.domain.errors import GalaxyError
-from galaxy.domain.ticks import reaper_of
+from galaxy.domain.heartbeats import reaper_of
 from galaxy.settings import Settings
 from workers import serving
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 logger = structlog.get_logger(__name__)
 
 _stopping = Event()
-_ticks: Final[list[str]] = []
+_heartbeats: Final[list[str]] = []
 
 
 def start(sender: Consumer, **_: object) -> None:
     """Handler of `worker_ready`: begins reaping if this worker builds."""
     if serving.builds(sender.app):
-        tick = reaper_of(str(sender.hostname))
-        _ticks.append(tick)
-        Thread(target=_run, args=(tick,), name="reaper", daemon=True).start()
+        heartbeat = reaper_of(str(sender.hostname))
+        _heartbeats.append(heartbeat)
+        Thread(target=_run, args=(heartbeat,), name="reaper", daemon=True).start()
 
 
 def stop(**_: object) -> None:
@@ -40,19 +40,19 @@ def stop(**_: object) -> None:
 
 def _forget() -> None:
     """Nobody is to miss a worker that ends as it should."""
-    for tick in _ticks:
+    for heartbeat in _heartbeats:
         with suppress(GalaxyError):  # then it is forgotten in a day
-            Pipeline(Settings()).hasty_store.forget_tick(tick)
+            Pipeline(Settings()).hasty_store.forget_heartbeat(heartbeat)
 
 
-def _run(tick: str) -> None:
+def _run(heartbeat: str) -> None:
     # a pipeline of its own: the cached one belongs to the processes that are forked from this one
     here = Pipeline(Settings())
     while not _stopping.wait(here.settings.reap_period_s):
         try:
             here.reaper.run()
             if not _stopping.is_set():
-                here.store.record_tick(tick)
+                here.store.record_heartbeat(heartbeat)
             if _stopping.is_set():  # told so in between
                 _forget()
         except GalaxyError as error:

@@ -10,27 +10,27 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: How often `keep_going` is asked.
-_TICK_S: Final = 0.2
+#: How often `check_cancelled` is asked.
+_ASK_EVERY_S: Final = 0.2
 #: How long a call may take to notice that it was cut off.
 _END_S: Final = 1.0
 
 
 def interruptible(
-    call: Callable[[], T], keep_going: Callable[[], None], cut_off: Callable[[], None] | None = None
+    call: Callable[[], T], check_cancelled: Callable[[], None], cut_off: Callable[[], None] | None = None
 ) -> T:
     """Makes a blocking call in a thread of its own; asks first, and then several times a second, whether to go on.
 
-    What `call` returns or raises, this returns or raises. When `keep_going` raises, so does this, and nobody waits
+    What `call` returns or raises, this returns or raises. When `check_cancelled` raises, so does this, and nobody waits
     for the call any more.
 
     Args:
         call: What blocks.
-        keep_going: Raises when there is no reason to go on.
+        check_cancelled: Raises when there is no reason to go on.
         cut_off: Ends the call from outside, such as by closing what it reads from. Without it the call goes on,
             unseen, to its own end.
     """
-    keep_going()
+    check_cancelled()
     results: list[T] = []
     errors: list[BaseException] = []
     done = Event()
@@ -45,8 +45,8 @@ def interruptible(
 
     Thread(target=run, name="interruptible", daemon=True).start()
     try:
-        while not done.wait(_TICK_S):
-            keep_going()
+        while not done.wait(_ASK_EVERY_S):
+            check_cancelled()
     except BaseException:
         if cut_off:
             cut_off()

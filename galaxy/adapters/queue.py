@@ -9,8 +9,8 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from galaxy.domain.diagnosis.fleet import WorkerFacts
 from galaxy.domain.errors import QueueError
-from galaxy.domain.health.fleet import WorkerFacts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

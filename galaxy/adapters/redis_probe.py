@@ -13,12 +13,12 @@ from redis.exceptions import TimeoutError as RedisTimeout
 from redis.retry import Retry
 
 from galaxy.adapters.registry.endpoints import is_loopback_name
-from galaxy.domain.health.redis import RedisFacts
+from galaxy.domain.diagnosis.redis import RedisFacts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from galaxy.domain.health.redis import Role
+    from galaxy.domain.diagnosis.redis import Role
 
 _PORT: Final = 6379
 _CONFIG: Final = "appendfsync"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from galaxy.domain.app_summary import AppSummary
-    from galaxy.domain.base_images import BaseImage, Checked, Dependent
+    from galaxy.domain.base_images.base_image import BaseImage, Checked, Dependent
 
 EXIT_NOT_FOUND = 1
 EXIT_UNREACHABLE = 3
@@ -56,7 +56,7 @@ def base_images(context: click.Context, as_json: bool) -> None:
         return
     from galaxy.bootstrap import pipeline
 
-    found = pipeline().base_images.list()
+    found = pipeline().base_images.all()
     if as_json:
         print_lines(image.model_dump_json() for image in found)
         return
@@ -74,7 +74,7 @@ def check(ref: str | None, as_json: bool) -> None:
     A change begins an update at once. Exit codes: 1 a base image was not found, 3 its registry gave no answer.
     """
     from galaxy.bootstrap import pipeline
-    from galaxy.domain.base_images import Outcome
+    from galaxy.domain.base_images.base_image import CheckOutcome
 
     service = pipeline().base_images
     outcomes = set()
@@ -86,9 +86,9 @@ def check(ref: str | None, as_json: bool) -> None:
             click.echo(_told(checked))
     if not outcomes:
         click.echo("No app depends on a base image whose tag can change.", err=True)
-    if outcomes & {Outcome.FAILED, Outcome.POSTPONED}:
+    if outcomes & {CheckOutcome.FAILED, CheckOutcome.POSTPONED}:
         sys.exit(EXIT_UNREACHABLE)
-    if Outcome.NOT_FOUND in outcomes:
+    if CheckOutcome.NOT_FOUND in outcomes:
         sys.exit(EXIT_NOT_FOUND)
 
 
@@ -141,8 +141,8 @@ def updates(app: str, choice: str | None, as_json: bool) -> None:
     pinned: it stays on the digest that its active version is built on, and so do deploys on the same tag.
     """
     from galaxy.bootstrap import pipeline
-    from galaxy.domain.app_name import parse_app_name
-    from galaxy.domain.updates import Updates
+    from galaxy.domain.base_images.updates import Updates
+    from galaxy.domain.deploys.app_name import parse_app_name
 
     name = parse_app_name(app)
     if choice is not None:
@@ -234,6 +234,6 @@ def _chosen(summary: AppSummary) -> str:
 
 
 def _familiar(reference: str) -> str:
-    from galaxy.domain.image_reference import ImageReference
+    from galaxy.domain.base_images.image_reference import ImageReference
 
     return str(ImageReference.parse(reference))

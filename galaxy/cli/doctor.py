@@ -11,7 +11,7 @@ import click
 from galaxy.cli.render import visible, wants_colour
 
 if TYPE_CHECKING:
-    from galaxy.domain.health.finding import Finding
+    from galaxy.domain.diagnosis.finding import Finding
 
 EXIT_PROBLEM = 1
 EXIT_UNREACHABLE = 3
@@ -31,16 +31,16 @@ def doctor(as_json: bool) -> None:
     be reached.
     """
     from galaxy.bootstrap import pipeline
-    from galaxy.domain.health.finding import Level, any_problem, any_unreachable
+    from galaxy.domain.diagnosis.finding import Severity, any_problem, any_unreachable
 
     findings = []
     colours = wants_colour(sys.stdout, os.environ)
     for finding in pipeline().doctor.examine():
         findings.append(finding)
         click.echo(finding.model_dump_json() if as_json else _shown(finding, colours=colours), color=colours)
-    counts = {level: sum(finding.level is level for finding in findings) for level in Level}
+    counts = {level: sum(finding.level is level for finding in findings) for level in Severity}
     click.echo(
-        f"{counts[Level.PROBLEM]} problems, {counts[Level.WARNING]} warnings, {counts[Level.OK]} fine.",
+        f"{counts[Severity.PROBLEM]} problems, {counts[Severity.WARNING]} warnings, {counts[Severity.OK]} fine.",
         err=True,
     )
     if any_unreachable(findings):

@@ -38,7 +38,7 @@ def logs(
     """Show the log of APP."""
     from galaxy.bootstrap import pipeline
     from galaxy.cli.printer import LinePrinter
-    from galaxy.domain.app_name import parse_app_name
+    from galaxy.domain.deploys.app_name import parse_app_name
     from galaxy.domain.models import VersionRef
 
     since_ms = None if since is None else max(1, int((time.time() - _seconds(since)) * 1000))

@@ -42,7 +42,7 @@ def apps(as_json: bool) -> None:
 def versions(app: str, limit: int, as_json: bool) -> None:
     """List the versions of APP, newest first."""
     from galaxy.bootstrap import pipeline
-    from galaxy.domain.app_name import parse_app_name
+    from galaxy.domain.deploys.app_name import parse_app_name
 
     found = pipeline().store.versions(parse_app_name(app), limit)
     if as_json:
@@ -72,7 +72,7 @@ def versions(app: str, limit: int, as_json: bool) -> None:
 def show(app: str, number: int, as_json: bool) -> None:
     """Show version N of APP."""
     from galaxy.bootstrap import pipeline
-    from galaxy.domain.app_name import parse_app_name
+    from galaxy.domain.deploys.app_name import parse_app_name
     from galaxy.domain.models import VersionRef
 
     version = pipeline().store.version(VersionRef(parse_app_name(app), number))
@@ -89,7 +89,7 @@ def show(app: str, number: int, as_json: bool) -> None:
 def activity(app: str, limit: int, as_json: bool) -> None:
     """Show what happened to APP, oldest first."""
     from galaxy.bootstrap import pipeline
-    from galaxy.domain.app_name import parse_app_name
+    from galaxy.domain.deploys.app_name import parse_app_name
 
     store = pipeline().store
     store.versions(parse_app_name(app), limit=1)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from galaxy.domain.base_images.updates import Updates
 from galaxy.domain.models import Frozen
-from galaxy.domain.updates import Updates
 
 
 class AppSummary(Frozen):

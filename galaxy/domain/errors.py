@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from galaxy.domain.problem import Problem
+    from galaxy.domain.deploys.problem import Problem
 
 
 class GalaxyError(Exception):

@@ -144,7 +144,7 @@ class NotClaimed(StrEnum):
     """The lease ran out and nobody has ended the attempt yet."""
 
 
-class ClaimState(StrEnum):
+class LeaseState(StrEnum):
     """What became of one claim of a version."""
 
     HELD = "held"

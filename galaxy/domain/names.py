@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from galaxy.domain.app_name import AppName, image_repository
+from galaxy.domain.deploys.app_name import AppName, image_repository
 from galaxy.domain.models import VersionRef
 
 #: Ends the name of the container that is made to look into the base image, and never started.
@@ -14,22 +14,22 @@ LOOK = "-look"
 VOLUME = "-volume-"
 
 
-class ClaimRef(NamedTuple):
+class LeaseRef(NamedTuple):
     """Names one claim of a version: the attempt that holds this fencing token."""
 
     version: VersionRef
     token: int
 
 
-def container_name(pipeline: str, claim: ClaimRef) -> str:
+def container_name(pipeline: str, claim: LeaseRef) -> str:
     """Unique for each claim: an engine keeps a removed container's name for a while."""
     return f"{pipeline}-build-{claim.version.app}-v{claim.version.number}-{claim.token}"
 
 
-def parse_container_name(pipeline: str, name: str) -> ClaimRef | None:
+def parse_container_name(pipeline: str, name: str) -> LeaseRef | None:
     """The claim that a container belongs to; None when it is not a build container of this pipeline."""
     match = re.fullmatch(rf"{re.escape(pipeline)}-build-(\S+)-v(\d+)-(\d+)(?:{LOOK})?", name)
-    return ClaimRef(VersionRef(match[1], int(match[2])), int(match[3])) if match else None
+    return LeaseRef(VersionRef(match[1], int(match[2])), int(match[3])) if match else None
 
 
 def volume_name(container: str, number: int) -> str:
@@ -37,7 +37,7 @@ def volume_name(container: str, number: int) -> str:
     return f"{container}{VOLUME}{number}"
 
 
-def parse_volume_name(pipeline: str, name: str) -> ClaimRef | None:
+def parse_volume_name(pipeline: str, name: str) -> LeaseRef | None:
     """The claim that a volume belongs to; None when it is not of a build container of this pipeline."""
     match = re.fullmatch(rf"(.+){VOLUME}\d+", name)
     return parse_container_name(pipeline, match[1]) if match else None
@@ -48,12 +48,12 @@ def app_image(registry: str, ref: VersionRef) -> tuple[str, str]:
     return f"{registry}/{image_repository(AppName(ref.app))}", str(ref.number)
 
 
-def claim_tag(pipeline: str, claim: ClaimRef) -> str:
+def attempt_tag(pipeline: str, claim: LeaseRef) -> str:
     """Tag of the image that an attempt commits, on its engine alone: it says whose image that is."""
     return f"{claim.version.number}-{pipeline}-{claim.token}"
 
 
-def parse_claim_tag(pipeline: str, ref: VersionRef, tag: str) -> ClaimRef | None:
+def parse_attempt_tag(pipeline: str, ref: VersionRef, tag: str) -> LeaseRef | None:
     """The claim of this version that a tag stands for; None when it is none of this pipeline's."""
     match = re.fullmatch(rf"{ref.number}-{re.escape(pipeline)}-(\d+)", tag)
-    return ClaimRef(ref, int(match[1])) if match else None
+    return LeaseRef(ref, int(match[1])) if match else None

@@ -11,7 +11,7 @@ from galaxy.domain.errors import StoreError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from galaxy.adapters.store import RedisStore
+    from galaxy.adapters.store.versions import VersionStore
     from galaxy.services.logbook import Logbook
 
 logger = structlog.get_logger(__name__)
@@ -27,7 +27,7 @@ class Announcer:
     deliver the same one: the log takes it once.
     """
 
-    def __init__(self, store: RedisStore, logs: Logbook) -> None:
+    def __init__(self, store: VersionStore, logs: Logbook) -> None:
         self._store = store
         self._logs = logs
 
@@ -38,19 +38,19 @@ class Announcer:
         except StoreError as error:
             logger.warning("announcement.delayed", apps=apps, error=str(error))
 
-    def tell_all(self) -> None:
+    def announce_all(self) -> None:
         """Brings all logs up to date, for whoever died before it could.
 
         Raises:
             StoreError: One of the two can't be reached; the rest is told next time.
         """
-        while apps := self._store.untold_apps(_APPS_AT_ONCE):
+        while apps := self._store.outbox_apps(_APPS_AT_ONCE):
             self._deliver(apps)
 
     def _deliver(self, apps: Sequence[str]) -> None:
         while apps:
-            untold = self._store.untold(apps, _PAGE)
-            announcements = [each for of_app in untold.values() for each in of_app]
+            outbox = self._store.outbox(apps, _PAGE)
+            announcements = [each for of_app in outbox.values() for each in of_app]
             self._logs.announce(announcements)
-            self._store.mark_told(announcements)
-            apps = [app for app, of_app in untold.items() if len(of_app) == _PAGE]
+            self._store.mark_announced(announcements)
+            apps = [app for app, of_app in outbox.items() if len(of_app) == _PAGE]

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from galaxy.adapters.base_image_store import Answer, Check, Found, Later, familiar
-from galaxy.domain.base_images import Checked, Dependent, Outcome, next_check_in_s, outcome_of
+from galaxy.adapters.store.base_images import CheckLease, CheckPostponed, CheckResult, Found, familiar_name
+from galaxy.domain.base_images.base_image import Checked, CheckOutcome, Dependent, next_check_in_s, outcome_of
+from galaxy.domain.base_images.image_reference import ImageReference
+from galaxy.domain.base_images.updates import Compare, Updates, UpdateState, Wanted, decide_about_next
+from galaxy.domain.deploys.problems import refused
 from galaxy.domain.errors import (
     BaseImageNotFound,
     GalaxyError,
@@ -21,22 +24,19 @@ from galaxy.domain.errors import (
     StoreError,
     UserError,
 )
-from galaxy.domain.image_reference import ImageReference
-from galaxy.domain.problems import refused
-from galaxy.domain.ticks import POLL
-from galaxy.domain.updates import Compare, Updates, UpdateState, Wanted, decide_about_next
+from galaxy.domain.heartbeats import POLL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from galaxy.adapters.base_image_store import BaseImageStore
-    from galaxy.adapters.registry import Registry
-    from galaxy.adapters.store import RedisStore
-    from galaxy.adapters.update_store import UpdateStore
-    from galaxy.domain.base_images import BaseImage
-    from galaxy.domain.updates import Update
-    from galaxy.services.levels import Levels, Platforms
+    from galaxy.adapters.registry import RegistryClient
+    from galaxy.adapters.store.base_images import BaseImageStore
+    from galaxy.adapters.store.updates import UpdateStore
+    from galaxy.adapters.store.versions import VersionStore
+    from galaxy.domain.base_images.base_image import BaseImage
+    from galaxy.domain.base_images.updates import Update
     from galaxy.services.rebuilds import Rebuilds
+    from galaxy.services.snapshots import Platforms, SnapshotReader
     from galaxy.settings import Settings
 
 logger = structlog.get_logger(__name__)
@@ -56,20 +56,20 @@ class BaseImages:
         *,
         store: BaseImageStore,
         updates: UpdateStore,
-        ticks: RedisStore,
-        registry: Registry,
+        heartbeats: VersionStore,
+        registry: RegistryClient,
         platforms: Platforms,
-        levels: Levels,
+        snapshots: SnapshotReader,
         rebuilds: Rebuilds,
         settings: Settings,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._store = store
         self._updates = updates
-        self._ticks = ticks
+        self._heartbeats = heartbeats
         self._registry = registry
         self._platforms = platforms
-        self._levels = levels
+        self._snapshots = snapshots
         self._rebuilds = rebuilds
         self._settings = settings
         self._compare = Compare(settings.base_image_compare)
@@ -79,13 +79,13 @@ class BaseImages:
         """Checks every base image that is due, unless another worker is doing so; returns how many it checked."""
         checked = 0
         threads = self._settings.base_image_poll_threads
-        with self._store.only_poller(_POLLING_S) as keep, ThreadPoolExecutor(threads) as pool:
-            while keep() and (checks := self._store.take_checks(8 * threads)):
+        with self._store.only_poller(_POLLING_S) as renew, ThreadPoolExecutor(threads) as pool:
+            while renew() and (checks := self._store.take_checks(8 * threads)):
                 answers = pool.map(self._ask, checks)
                 while some := [*islice(answers, _PAGE)]:
                     self._record([answer for answer, _ in some])
                 checked += len(checks)
-        self._ticks.record_tick(POLL)
+        self._heartbeats.record_heartbeat(POLL)
         return checked
 
     def check(self, reference: str) -> Checked:
@@ -99,11 +99,11 @@ class BaseImages:
         image = _image(reference)
         check = self._store.take_check(image)
         for _ in range(_PATIENCE):
-            if isinstance(check, Check) or not _worth_waiting(check):
+            if isinstance(check, CheckLease) or not _worth_waiting(check):
                 break
             self._sleep(min(check.wait_s, _PAUSE_S))
             check = self._store.take_check(image)
-        if isinstance(check, Later):
+        if isinstance(check, CheckPostponed):
             raise _too_late(image, check)
         error = self._check(check)
         return _checked(check, self._store.base_image(image), error)
@@ -118,12 +118,12 @@ class BaseImages:
                 return None
             except RegistryThrottled as error:
                 postponed = found.model_copy(update={"error": str(error)})
-                return Checked(base_image=postponed, outcome=Outcome.POSTPONED)
+                return Checked(base_image=postponed, outcome=CheckOutcome.POSTPONED)
 
         with ThreadPoolExecutor(self._settings.base_image_poll_threads) as pool:
-            yield from filter(None, pool.map(check, self.list()))
+            yield from filter(None, pool.map(check, self.all()))
 
-    def list(self) -> list[BaseImage]:
+    def all(self) -> list[BaseImage]:
         """All base images that apps depend on, by name."""
         return self._store.base_images()
 
@@ -137,7 +137,7 @@ class BaseImages:
         """
         found = self._store.base_image(_image(reference))
         if found.digest is None:
-            name = familiar(found.reference)
+            name = familiar_name(found.reference)
             raise NotFound(
                 f"Nothing is known of {name} yet: it has not been checked with success.",
                 f"`galaxy base-images check {name}` checks it now.",
@@ -146,15 +146,15 @@ class BaseImages:
         wanted = Wanted(found.reference, found.digest, content, found.seen_at_ms)
         after = ""
         while True:
-            after, levels = self._levels.dependents(wanted, after=after, limit=_PAGE)
-            for level in levels:
-                now = self._levels.decide(level, wanted)
-                then = decide_about_next(level, wanted.image, self._compare)
+            after, snapshots = self._snapshots.dependents(wanted, after=after, limit=_PAGE)
+            for snapshot in snapshots:
+                now = self._snapshots.decide(snapshot, wanted)
+                then = decide_about_next(snapshot, wanted.image, self._compare)
                 yield Dependent(
-                    app=level.app,
-                    updates=level.updates,
-                    newest=level.newest.number,
-                    active=level.active.number if level.active else None,
+                    app=snapshot.app,
+                    updates=snapshot.updates,
+                    newest=snapshot.newest.number,
+                    active=snapshot.active.number if snapshot.active else None,
                     verdict=now.verdict,
                     source=now.source,
                     next_verdict=then.verdict,
@@ -178,12 +178,12 @@ class BaseImages:
         update = self._updates.update(image)
         if update is None or update.state is not UpdateState.PAUSED:
             raise NotFound(
-                f"No update of {familiar(image)} has paused.",
+                f"No update of {familiar_name(image)} has paused.",
                 "`galaxy base-images` shows how its newest update stands.",
             )
         self._updates.advance(update, UpdateState.RUNNING, next_wave=True)
-        logger.info("update.resumed", image=familiar(image), wave=update.wave + 1)
-        self._go_on()
+        logger.info("update.resumed", image=familiar_name(image), wave=update.wave + 1)
+        self._admit_rebuilds()
         return update
 
     def set_updates(self, app: str, updates: Updates) -> str | None:
@@ -194,22 +194,22 @@ class BaseImages:
         """
         digest = self._store.set_updates(app, updates)
         if updates is Updates.ON:
-            self._go_on()
+            self._admit_rebuilds()
         return digest
 
     # -- inside
 
-    def _go_on(self) -> None:
+    def _admit_rebuilds(self) -> None:
         with suppress(QueueError):  # the reconciler makes up for it
-            self._rebuilds.go_on()
+            self._rebuilds.admit()
 
-    def _check(self, check: Check) -> Exception | None:
+    def _check(self, check: CheckLease) -> Exception | None:
         """Asks the registry, and records what it said; returns why it could not be checked."""
         answer, error = self._ask(check)
         self._record([answer])
         return error
 
-    def _ask(self, check: Check) -> tuple[Answer, Exception | None]:
+    def _ask(self, check: CheckLease) -> tuple[CheckResult, Exception | None]:
         """What the registry says, or why it says nothing. Nothing but an answer is ever an update."""
         try:
             found = self._look_up(check)
@@ -219,13 +219,13 @@ class BaseImages:
             pause_s = error.retry_after_s if isinstance(error, RegistryThrottled) else 0.0
             return self._failed(check, str(error), pause_s), error
         except Exception as error:
-            logger.exception("base_image.unexpected_error", image=familiar(check.image))
+            logger.exception("base_image.unexpected_error", image=familiar_name(check.image))
             told = f"Unexpected {type(error).__name__}; the worker's log tells more."
             return self._failed(check, told), error
         unchanged = check.unchanged + 1 if found.digest == check.digest else 0
-        return Answer(check, self._next_check_in_s(check, unchanged=unchanged, errors=0), found), None
+        return CheckResult(check, self._next_check_in_s(check, unchanged=unchanged, errors=0), found), None
 
-    def _look_up(self, check: Check) -> Found:
+    def _look_up(self, check: CheckLease) -> Found:
         """One HEAD; and one GET if the tag has moved and what it holds for our platform is not known yet."""
         digest = self._registry.resolve(ImageReference.parse(check.image))
         if self._compare is Compare.TAG:
@@ -235,26 +235,32 @@ class BaseImages:
         platform_digest, requests = self._platforms.find(check.image, digest)
         if platform_digest is None:
             raise BaseImageNotFound(
-                f"{familiar(check.image)} holds no image for {self._settings.build_platform}.",
+                f"{familiar_name(check.image)} holds no image for {self._settings.build_platform}.",
                 "Publish one, or set GALAXY_BUILD_PLATFORM to what the build workers' engines are.",
             )
         return Found(digest, platform_digest, platform_digest, 1 + requests)
 
-    def _failed(self, check: Check, error: str, pause_s: float = 0.0) -> Answer:
+    def _failed(self, check: CheckLease, error: str, pause_s: float = 0.0) -> CheckResult:
         errors = check.errors + 1
-        logger.warning("base_image.not_checked", image=familiar(check.image), error=error, in_a_row=errors)
+        logger.warning(
+            "base_image.not_checked", image=familiar_name(check.image), error=error, in_a_row=errors
+        )
         next_check_in_s = self._next_check_in_s(check, unchanged=0, errors=errors, pause_s=pause_s)
-        return Answer(check, next_check_in_s, error=error, pause_s=pause_s)
+        return CheckResult(check, next_check_in_s, error=error, pause_s=pause_s)
 
-    def _record(self, answers: Sequence[Answer]) -> None:
+    def _record(self, answers: Sequence[CheckResult]) -> None:
         changed = [it for it, began in zip(answers, self._store.record(answers), strict=True) if began]
         for check, _, found, *_ in changed:
             now = found.digest if found else None
-            logger.info("base_image.changed", image=familiar(check.image), digest=now, before=check.digest)
+            logger.info(
+                "base_image.changed", image=familiar_name(check.image), digest=now, before=check.digest
+            )
         if changed:
-            self._go_on()
+            self._admit_rebuilds()
 
-    def _next_check_in_s(self, check: Check, *, unchanged: int, errors: int, pause_s: float = 0.0) -> float:
+    def _next_check_in_s(
+        self, check: CheckLease, *, unchanged: int, errors: int, pause_s: float = 0.0
+    ) -> float:
         interval_s = self._settings.base_image_poll_s
         return next_check_in_s(check.image, interval_s, unchanged=unchanged, errors=errors, pause_s=pause_s)
 
@@ -276,25 +282,25 @@ def _image(reference: str) -> str:
     return parsed.canonical
 
 
-def _worth_waiting(later: Later) -> bool:
+def _worth_waiting(later: CheckPostponed) -> bool:
     # a check takes as long as its registry does, mostly far less than it may
     return later.being_checked or later.wait_s <= _PATIENCE * _PAUSE_S
 
 
-def _too_late(image: str, later: Later) -> RegistryThrottled:
+def _too_late(image: str, later: CheckPostponed) -> RegistryThrottled:
     why = (
         "somebody else is checking it"
         if later.being_checked
         else f"its registry gets no requests for another {later.wait_s:.0f} s"
     )
     return RegistryThrottled(
-        f"{familiar(image)} can't be checked now: {why}.", "It will be checked by itself."
+        f"{familiar_name(image)} can't be checked now: {why}.", "It will be checked by itself."
     )
 
 
-def _checked(check: Check, after: BaseImage, error: Exception | None) -> Checked:
+def _checked(check: CheckLease, after: BaseImage, error: Exception | None) -> Checked:
     if error is not None:
-        outcome = Outcome.NOT_FOUND if isinstance(error, UserError) else Outcome.FAILED
+        outcome = CheckOutcome.NOT_FOUND if isinstance(error, UserError) else CheckOutcome.FAILED
     else:
         outcome = outcome_of(check.digest, check.platform_digest, after)
     return Checked(base_image=after, outcome=outcome)

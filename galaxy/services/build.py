@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from galaxy.adapters.interruptible import interruptible
-from galaxy.domain.contract import SETUP_SCRIPT, bash_command, breaches, declared_volumes
+from galaxy.domain.base_images.contract import SETUP_SCRIPT, bash_command, breaches, declared_volumes
+from galaxy.domain.base_images.image_config import differences, oci_labels, with_labels
+from galaxy.domain.base_images.image_reference import ImageReference
 from galaxy.domain.errors import (
     Abandoned,
     BaseImageUnusable,
@@ -23,29 +25,27 @@ from galaxy.domain.errors import (
     SetupFailed,
     StoreError,
 )
-from galaxy.domain.image_config import differences, oci_labels, with_labels
-from galaxy.domain.image_reference import ImageReference
 from galaxy.domain.models import MAX_ATTEMPTS, Attempt, BuiltImage, Failure, NotClaimed, VersionRef
-from galaxy.domain.names import LOOK, ClaimRef, app_image, claim_tag, container_name
-from galaxy.domain.redaction import Redactor
+from galaxy.domain.names import LOOK, LeaseRef, app_image, attempt_tag, container_name
+from galaxy.domain.output.redaction import Redactor
 from galaxy.domain.states import Step
-from galaxy.services.claim import Claim
 from galaxy.services.lease import HeldLease, abandoned
 from galaxy.services.recorder import StepRecorder
 from galaxy.services.retries import failure_of, pause_s
 from galaxy.services.signs_of_life import SignsOfLife
+from galaxy.services.work_claim import WorkClaim
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from galaxy.adapters.engine import BuildContainer, Engine, Image
-    from galaxy.adapters.log_writer import LogWriter
+    from galaxy.adapters.engine.ports import BuildContainer, Engine, Image
+    from galaxy.adapters.logs.writer import LogWriter
     from galaxy.adapters.queue import TaskQueue
-    from galaxy.adapters.store import RedisStore
+    from galaxy.adapters.store.versions import VersionStore
     from galaxy.domain.log import Stream
     from galaxy.services.announcer import Announcer
     from galaxy.services.logbook import Logbook
-    from galaxy.services.registries import Registries
+    from galaxy.services.throttled_registry import ThrottledRegistry
     from galaxy.settings import Settings
 
 logger = structlog.get_logger(__name__)
@@ -55,7 +55,7 @@ _RUN_SETUP: Final = ("-c", f'IFS= read -r url && exec {SETUP_SCRIPT} "$url" </de
 
 
 @dataclass(frozen=True)
-class Outcome:
+class BuildResult:
     """What a delivery of a build task came to. `built` is None when there was nothing to do."""
 
     sentence: str
@@ -68,10 +68,10 @@ class BuildStage:
     def __init__(  # noqa: PLR0913 - the parts of the outside world, and how to use them
         self,
         *,
-        store: RedisStore,
+        store: VersionStore,
         queue: TaskQueue,
         engine: Engine,
-        registry: Registries,
+        registry: ThrottledRegistry,
         logs: Logbook,
         announcer: Announcer,
         settings: Settings,
@@ -85,7 +85,7 @@ class BuildStage:
         self._settings = settings
         self._commands: dict[str, tuple[str, ...]] = {}
 
-    def run(self, ref: VersionRef, on_step: Callable[[Attempt, Step], None]) -> Outcome:
+    def run(self, ref: VersionRef, on_step: Callable[[Attempt, Step], None]) -> BuildResult:
         """Claims the version's next attempt and builds it, or finds that there is nothing to do.
 
         Args:
@@ -96,13 +96,13 @@ class BuildStage:
             AttemptFailed: It failed, and the next one is due in `retry_in_s`.
             BuildFailed: It failed, and it was the last.
         """
-        claim = Claim(ref, self._store, self._queue, self._announcer)
+        claim = WorkClaim(ref, self._store, self._queue, self._announcer)
         # the log is waited for last: by then, the attempt is recorded or handed back
         with ExitStack() as log_end:
             try:
                 attempt = claim.take()
                 if isinstance(attempt, NotClaimed):
-                    return Outcome(f"Nothing to do for {ref}: {attempt}.")
+                    return BuildResult(f"Nothing to do for {ref}: {attempt}.")
                 return self._run(attempt, on_step, log_end)
             except (SystemExit, KeyboardInterrupt):  # this worker has to stop
                 if claim.hand_back():
@@ -110,7 +110,9 @@ class BuildStage:
                     self._announcer.tell(ref.app)
                 raise
 
-    def _run(self, attempt: Attempt, on_step: Callable[[Attempt, Step], None], log_end: ExitStack) -> Outcome:
+    def _run(
+        self, attempt: Attempt, on_step: Callable[[Attempt, Step], None], log_end: ExitStack
+    ) -> BuildResult:
         """Builds, and records how that ended; the log is left to `log_end` to close."""
         logger.info("attempt.began", attempt=attempt.number, token=attempt.token)
         record = StepRecorder(self._store, attempt, on_step)
@@ -129,41 +131,43 @@ class BuildStage:
                 raise failure from error
         with suppress(QueueError):  # the reconciler makes up for it
             self._queue.roll_out(attempt.ref)
-        return Outcome(f"Built {attempt.ref}: {built.image}@{built.image_digest}", built)
+        return BuildResult(f"Built {attempt.ref}: {built.image}@{built.image_digest}", built)
 
     def _build(
-        self, attempt: Attempt, log: LogWriter, record: StepRecorder, keep_going: Callable[[], None]
+        self, attempt: Attempt, log: LogWriter, record: StepRecorder, check_cancelled: Callable[[], None]
     ) -> BuiltImage:
         """Pull, verify, setup, commit, push."""
         base = ImageReference.parse(attempt.base_image)
-        claim = ClaimRef(attempt.ref, attempt.token)
+        claim = LeaseRef(attempt.ref, attempt.token)
         repository, tag = app_image(self._settings.registry, attempt.ref)
-        container, own_tag = (make(self._settings.name, claim) for make in (container_name, claim_tag))
+        container, own_tag = (make(self._settings.name, claim) for make in (container_name, attempt_tag))
 
         with record(Step.PULL):
             log.say(f"Attempt {attempt.number} of {MAX_ATTEMPTS}: looking up the base image {base}.")
             digest = attempt.wanted_digest or interruptible(
-                lambda: str(self._registry.resolve(base, insist=True)), keep_going
+                lambda: str(self._registry.resolve(base, insist=True)), check_cancelled
             )
             record.base_digest(digest)
-            alive = self._signs_of_life(Step.PULL, keep_going)
+            alive = self._signs_of_life(Step.PULL, check_cancelled)
             base_image = self._engine.pull(
                 self._registry.pull_source(base), digest, alive.check, on_progress=alive.seen
             )
             log.say(f"{'Pulled' if base_image.pulled else 'This engine has'} {base}, digest {digest}.")
 
         with record(Step.VERIFY):
-            command = self._verified_command(base, base_image, container, log, keep_going)
+            command = self._verified_command(base, base_image, container, log, check_cancelled)
 
         with (
             self._engine.build_container(
-                base_image, name=container, command=command, keep_going=keep_going
+                base_image, name=container, command=command, check_cancelled=check_cancelled
             ) as box,
             self._kept_only_if_recorded() as committed,
         ):
             with record(Step.SETUP):
                 log.say(f"Running {SETUP_SCRIPT} with the bundle's URL.")
-                _run_setup(box, attempt, log, self._signs_of_life(Step.SETUP, keep_going), keep_going)
+                _run_setup(
+                    box, attempt, log, self._signs_of_life(Step.SETUP, check_cancelled), check_cancelled
+                )
 
             with record(Step.COMMIT):
                 labels = oci_labels(
@@ -175,7 +179,7 @@ class BuildStage:
                 )
                 config = with_labels(base_image.config, labels)
                 # a tag of its own: an attempt that lost its lease may still be committing the same version
-                saved = box.commit(repository, own_tag, config, keep_going)
+                saved = box.commit(repository, own_tag, config, check_cancelled)
                 committed.append(saved.id)
                 if changed := differences(config, saved.config):
                     raise ImageConfigChanged(
@@ -185,11 +189,11 @@ class BuildStage:
 
             with record(Step.PUSH):
                 log.say(f"Saved the container as {repository}:{tag}; pushing it.")
-                alive = self._signs_of_life(Step.PUSH, keep_going)
+                alive = self._signs_of_life(Step.PUSH, check_cancelled)
                 pushed = self._engine.push(repository, tag, saved.id, alive.check, on_progress=alive.seen)
 
             built = BuiltImage(image=f"{repository}:{tag}", image_digest=pushed, base_digest=digest)
-            log.flush(keep_going)
+            log.flush(check_cancelled)
             self._finish(attempt, built, record)
             committed.clear()
             with suppress(EngineError):  # the reaper makes up for it
@@ -207,11 +211,11 @@ class BuildStage:
         image: Image,
         container: str,
         log: LogWriter,
-        keep_going: Callable[[], None],
+        check_cancelled: Callable[[], None],
     ) -> tuple[str, ...]:
         """The build container's command. An image's id is a hash, so what was found out about it stays true."""
         if image.id not in self._commands:
-            script = self._engine.setup_script(image, name=container + LOOK, keep_going=keep_going)
+            script = self._engine.setup_script(image, name=container + LOOK, check_cancelled=check_cancelled)
             if found := breaches(image.config, script):
                 raise BaseImageUnusable(
                     f"The base image {base} can't be used. {' '.join(found)}",
@@ -260,8 +264,8 @@ class BuildStage:
         self._announcer.tell(attempt.app)
         return failure_of(attempt.ref, outcome, reason, automatic=attempt.automatic)
 
-    def _signs_of_life(self, step: Step, keep_going: Callable[[], None]) -> SignsOfLife:
-        return SignsOfLife(step, keep_going, timeout_s=self._settings.build_silence_timeout_s)
+    def _signs_of_life(self, step: Step, check_cancelled: Callable[[], None]) -> SignsOfLife:
+        return SignsOfLife(step, check_cancelled, timeout_s=self._settings.build_silence_timeout_s)
 
     def _lease(self, attempt: Attempt) -> HeldLease:
         lease_s = self._settings.lease_s
@@ -288,11 +292,15 @@ def _flush(log: LogWriter) -> str:
 
 
 def _run_setup(
-    box: BuildContainer, attempt: Attempt, log: LogWriter, alive: SignsOfLife, keep_going: Callable[[], None]
+    box: BuildContainer,
+    attempt: Attempt,
+    log: LogWriter,
+    alive: SignsOfLife,
+    check_cancelled: Callable[[], None],
 ) -> None:
     def keep(stream: Stream, chunk: bytes) -> None:
-        keep_going()  # this process may have been stopped for long, and have lost its lease meanwhile
-        log.output(stream, chunk, keep_going)
+        check_cancelled()  # this process may have been stopped for long, and have lost its lease meanwhile
+        log.output(stream, chunk, check_cancelled)
         alive.seen()  # afterwards: when the log has to wait, that is no silence of the script
 
     code = box.run(attempt.bundle_url.get_secret_value(), keep, alive.check)
@@ -309,7 +317,7 @@ _EXIT_HINTS: Final = {
 }
 
 
-def _gave_up(attempt: Attempt, log: LogWriter, error: Abandoned) -> Outcome:
+def _gave_up(attempt: Attempt, log: LogWriter, error: Abandoned) -> BuildResult:
     """The version's fate is recorded by whoever ended the attempt; here nothing but the log may be told."""
     if isinstance(error, LeaseLost):
         log.abandon()
@@ -317,4 +325,4 @@ def _gave_up(attempt: Attempt, log: LogWriter, error: Abandoned) -> Outcome:
         with suppress(StoreError):  # it has failed before; the version's fate is announced nevertheless
             log.end_output()  # what was printed last may still be held back
             log.say(f"Attempt {attempt.number} was stopped. {error}")
-    return Outcome(f"Stopped building {attempt.ref}: {error}")
+    return BuildResult(f"Stopped building {attempt.ref}: {error}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import structlog
 
-from galaxy.adapters.engine_probe import look_at_engine, look_at_registry
+from galaxy.adapters.engine.docker.probe import look_at_engine, look_at_registry
 from galaxy.adapters.fingerprint import code_fingerprint
 from galaxy.adapters.queue import (
     BARE_CLIENTS,
@@ -23,21 +23,21 @@ from galaxy.adapters.queue import (
     ROLLOUTS,
 )
 from galaxy.adapters.redis_probe import look_at_redis
+from galaxy.domain.base_images.image_reference import ImageReference
+from galaxy.domain.diagnosis import choices, engine, fleet, isolation, redis, updates
+from galaxy.domain.diagnosis.finding import fine, problem, unreachable, warning
 from galaxy.domain.errors import GalaxyError, InfrastructureError
-from galaxy.domain.health import choices, engine, fleet, isolation, redis, updates
-from galaxy.domain.health.finding import fine, problem, unreachable, warning
-from galaxy.domain.image_reference import ImageReference
-from galaxy.domain.ticks import life_s
+from galaxy.domain.heartbeats import expires_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from galaxy.adapters.base_image_store import BaseImageStore
     from galaxy.adapters.queue import TaskQueue
-    from galaxy.adapters.registry import Registry
-    from galaxy.adapters.store import RedisStore
-    from galaxy.domain.health.finding import Finding
-    from galaxy.domain.ticks import Tick
+    from galaxy.adapters.registry import RegistryClient
+    from galaxy.adapters.store.base_images import BaseImageStore
+    from galaxy.adapters.store.versions import VersionStore
+    from galaxy.domain.diagnosis.finding import Finding
+    from galaxy.domain.heartbeats import Heartbeat
     from galaxy.services.probe import IsolationProbe
     from galaxy.settings import Settings
 
@@ -68,7 +68,7 @@ _KINDS: Final = (
 )
 
 
-class Check(NamedTuple):
+class Examination(NamedTuple):
     """One look at one thing. `look` may raise errors of the project."""
 
     subject: str
@@ -87,9 +87,9 @@ class Doctor:
         settings: Settings,
         environ: Mapping[str, str],
         *,
-        store: RedisStore,
+        store: VersionStore,
         queue: TaskQueue,
-        registry: Registry,
+        registry: RegistryClient,
         base_images: BaseImageStore,
         probe: IsolationProbe,
     ) -> None:
@@ -106,13 +106,13 @@ class Doctor:
         registry = self._settings.registry
         looked = _ahead(lambda: look_at_engine(registry, self._environ, timeout_s=REQUEST_S))
         checks = (
-            Check(choices.SUBJECT, self._choices),
-            Check(redis.SUBJECT, self._redis),
-            Check(engine.SUBJECT, partial(self._engine, looked)),
-            Check(isolation.SUBJECT, partial(self._isolation, looked)),
-            Check(_BASE_IMAGES, self._base_images),
-            Check(updates.SUBJECT, self._updates),
-            Check(fleet.WORKERS, self._fleet),
+            Examination(choices.SUBJECT, self._choices),
+            Examination(redis.SUBJECT, self._redis),
+            Examination(engine.SUBJECT, partial(self._engine, looked)),
+            Examination(isolation.SUBJECT, partial(self._isolation, looked)),
+            Examination(_BASE_IMAGES, self._base_images),
+            Examination(updates.SUBJECT, self._updates),
+            Examination(fleet.WORKERS, self._fleet),
         )
         yield from run_checks(checks, within_s=_CHECK_S)
 
@@ -133,7 +133,7 @@ class Doctor:
             for role, url in urls.items()
         ]
         facts = [look.result() for look in looks]
-        yield from redis.judge_redis(facts, tick_life_s=life_s(its.reconcile_period_s))
+        yield from redis.judge_redis(facts, message_expires_s=expires_s(its.reconcile_period_s))
         if not any(each.failure for each in facts):
             apps = len(self._store.apps())
             yield from redis.judge_log_room(facts[-1], apps=apps, log_max_bytes=its.log_max_bytes)
@@ -184,7 +184,7 @@ class Doctor:
         counted = _ahead(self._queue.depths)
         # the store first: it answers at once, and must not wait for the broker
         listed = _outcome(_ahead(lambda: self._store.unfinished(_UNFINISHED_LIMIT)))
-        ticks = _outcome(_ahead(self._store.ticks))
+        heartbeats = _outcome(_ahead(self._store.heartbeats))
         workers, depths = _outcome(asked), _outcome(counted)
         known = None if isinstance(workers, GalaxyError) else workers
         if isinstance(workers, GalaxyError):
@@ -198,8 +198,8 @@ class Doctor:
             yield _away(fleet.VERSIONS, listed)
         else:
             yield from self._versions(listed, known)
-        if not isinstance(ticks, GalaxyError):
-            yield from self._ticks(ticks, known)
+        if not isinstance(heartbeats, GalaxyError):
+            yield from self._heartbeats(heartbeats, known)
 
     def _versions(
         self, unfinished: Sequence[fleet.Unfinished], workers: Sequence[fleet.WorkerFacts] | None
@@ -208,16 +208,16 @@ class Doctor:
         patience_s = its.requeue_after_s + 2 * its.reconcile_period_s
         return fleet.judge_versions(unfinished, workers, building=BUILDS, patience_s=patience_s)
 
-    def _ticks(
-        self, ticks: Mapping[str, Tick], workers: Sequence[fleet.WorkerFacts] | None
+    def _heartbeats(
+        self, heartbeats: Mapping[str, Heartbeat], workers: Sequence[fleet.WorkerFacts] | None
     ) -> Iterator[Finding]:
         its = self._settings
         return fleet.judge_ticks(
-            ticks, workers, reconcile_period_s=its.reconcile_period_s, reap_period_s=its.reap_period_s
+            heartbeats, workers, reconcile_period_s=its.reconcile_period_s, reap_period_s=its.reap_period_s
         )
 
 
-def run_checks(checks: Sequence[Check], *, within_s: float) -> Iterator[Finding]:
+def run_checks(checks: Sequence[Examination], *, within_s: float) -> Iterator[Finding]:
     """Runs all checks at the same time; what hangs or breaks becomes a finding."""
     give_up_at = time.monotonic() + within_s
     running = [(check, _ahead(partial(_findings, check))) for check in checks]
@@ -230,7 +230,7 @@ def run_checks(checks: Sequence[Check], *, within_s: float) -> Iterator[Finding]
             )
 
 
-def _findings(check: Check) -> list[Finding]:
+def _findings(check: Examination) -> list[Finding]:
     found: list[Finding] = []
     try:
         found.extend(check.look())

@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from galaxy.adapters.base_image_store import familiar
 from galaxy.adapters.queue import NewVersionCall
-from galaxy.adapters.update_store import HandOut
-from galaxy.domain.updates import UpdateState, Verdict, too_many_failed
+from galaxy.adapters.store.base_images import familiar_name
+from galaxy.adapters.store.updates import HandOut
+from galaxy.domain.base_images.updates import UpdateState, Verdict, too_many_failed
 from galaxy.services.rebuilds import LOW_WATER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from galaxy.adapters.queue import TaskQueue
-    from galaxy.adapters.update_store import UpdateStore
-    from galaxy.domain.updates import AppLevel, Update, Waves
-    from galaxy.services.levels import Levels
+    from galaxy.adapters.store.updates import UpdateStore
+    from galaxy.domain.base_images.updates import AppSnapshot, Update, Waves
+    from galaxy.services.snapshots import SnapshotReader
 
 logger = structlog.get_logger(__name__)
 
@@ -34,10 +34,16 @@ class FanOut:
     """Hands apps out to `tasks.new_version`. Several may run at once, and end anywhere: the store keeps the place."""
 
     def __init__(
-        self, store: UpdateStore, levels: Levels, queue: TaskQueue, *, waves: Waves, failure_allowance: float
+        self,
+        store: UpdateStore,
+        snapshots: SnapshotReader,
+        queue: TaskQueue,
+        *,
+        waves: Waves,
+        failure_allowance: float,
     ) -> None:
         self._store = store
-        self._levels = levels
+        self._snapshots = snapshots
         self._queue = queue
         self._waves = waves
         self._failure_allowance = failure_allowance
@@ -60,43 +66,43 @@ class FanOut:
                 self._ask_again(update)
                 break
             handed_out += self._latecomers(update, room) if update.late else self._walk(update, room)
-        return f"Update {number} of {familiar(image)}: handed {handed_out} apps out."
+        return f"Update {number} of {familiar_name(image)}: handed {handed_out} apps out."
 
     def _walk(self, update: Update, room: int) -> int:
         """One page of dependents."""
-        last, levels = self._levels.dependents(update.wanted, after=update.cursor, limit=_PAGE)
-        chosen, ahead, looked_at = self._choose(update, levels, room)
-        complete = looked_at == len(levels)
-        cursor = last if complete else levels[looked_at - 1].app
+        last, snapshots = self._snapshots.dependents(update.wanted, after=update.cursor, limit=_PAGE)
+        chosen, ahead, looked_at = self._choose(update, snapshots, room)
+        complete = looked_at == len(snapshots)
+        cursor = last if complete else snapshots[looked_at - 1].app
         skipped, walked = looked_at - len(chosen), complete and not last
         page = HandOut([*chosen], cursor or update.cursor, walked, skipped, ahead)
         return self._hand_out(update, chosen, page)
 
     def _latecomers(self, update: Update, room: int) -> int:
         """Apps about which the walk could not decide, or that it had passed."""
-        page = self._levels.late(update.wanted, limit=_PAGE)
-        chosen, ahead, looked_at = self._choose(update, page.levels, room)
-        undecided = {level.app for level in page.levels[looked_at:]}
+        page = self._snapshots.late(update.wanted, limit=_PAGE)
+        chosen, ahead, looked_at = self._choose(update, page.snapshots, room)
+        undecided = {snapshot.app for snapshot in page.snapshots[looked_at:]}
         decided = {app: score for app, score in page.scores.items() if app not in undecided}
         done = HandOut([*chosen], update.cursor, update.walked, ahead=ahead, late=decided)
         return self._hand_out(update, chosen, done)
 
     def _choose(
-        self, update: Update, levels: Sequence[AppLevel], room: int
+        self, update: Update, snapshots: Sequence[AppSnapshot], room: int
     ) -> tuple[dict[str, NewVersionCall], list[str], int]:
         """Who needs a new version, as far as there is room; who is ahead; and how many apps were looked at."""
         chosen: dict[str, NewVersionCall] = {}
         ahead: list[str] = []
-        for position, level in enumerate(levels):
-            decision = self._levels.decide(level, update.wanted)
+        for position, snapshot in enumerate(snapshots):
+            decision = self._snapshots.decide(snapshot, update.wanted)
             if decision.verdict is Verdict.AHEAD:
-                ahead.append(level.app)
+                ahead.append(snapshot.app)
             if decision.verdict is not Verdict.REBUILD:
                 continue
             if len(chosen) == room:
                 return chosen, ahead, position
-            chosen[level.app] = NewVersionCall(level.app, decision.source or 0, level.seen)
-        return chosen, ahead, len(levels)
+            chosen[snapshot.app] = NewVersionCall(snapshot.app, decision.source or 0, snapshot.seen)
+        return chosen, ahead, len(snapshots)
 
     def _hand_out(self, update: Update, chosen: dict[str, NewVersionCall], page: HandOut) -> int:
         apps = self._store.hand_out(update, page)
@@ -117,7 +123,7 @@ class FanOut:
         The last wave never stops: nobody is left who could be spared.
         """
         told = {
-            "image": familiar(update.image), "digest": update.digest, "wave": update.wave,
+            "image": familiar_name(update.image), "digest": update.digest, "wave": update.wave,
             "created": update.created, "built": update.built, "failed": update.failed,
         }  # fmt: skip
         if update.walked and not update.late:

@@ -14,7 +14,7 @@ from galaxy.domain.states import VersionState
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from galaxy.adapters.store import RedisStore
+    from galaxy.adapters.store.versions import VersionStore
     from galaxy.domain.models import Attempt
 
 logger = structlog.get_logger(__name__)
@@ -30,7 +30,7 @@ class HeldLease:
     """
 
     def __init__(
-        self, store: RedisStore, attempt: Attempt, *, renew_every_s: float, lease_s: float, timeout_s: float
+        self, store: VersionStore, attempt: Attempt, *, renew_every_s: float, lease_s: float, timeout_s: float
     ) -> None:
         self._store = store
         self._attempt = attempt

@@ -6,17 +6,17 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from galaxy.adapters.log_stream import Batch
-from galaxy.adapters.log_writer import LogWriter
+from galaxy.adapters.logs.stream import Batch
+from galaxy.adapters.logs.writer import LogWriter
 from galaxy.domain.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from galaxy.adapters.log_stream import LogStream
+    from galaxy.adapters.logs.stream import LogStream
     from galaxy.domain.announcement import Announcement
     from galaxy.domain.models import VersionRef
-    from galaxy.domain.redaction import Redactor
+    from galaxy.domain.output.redaction import Redactor
 
 #: Longer than a store may be away between the moment a log has an announcement and the moment the store forgets it.
 _REMEMBERED_S: Final = 7 * 24 * 3600

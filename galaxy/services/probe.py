@@ -7,18 +7,18 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from galaxy.adapters.isolation import CAPABILITIES
-from galaxy.domain.contract import bash_command
+from galaxy.adapters.engine.docker.isolation import CAPABILITIES
+from galaxy.domain.base_images.contract import bash_command
+from galaxy.domain.base_images.image_reference import ImageReference
+from galaxy.domain.diagnosis.probe import ProbeReport, Seen, Service, Target, endpoint_of, report, targets
 from galaxy.domain.errors import BaseImageUnusable, EngineError
-from galaxy.domain.image_reference import ImageReference
 from galaxy.domain.names import LOOK
-from galaxy.domain.probe import Endpoint, ProbeReport, Seen, Target, endpoint_of, report, targets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from galaxy.adapters.engine import Engine, Image
-    from galaxy.adapters.registry import Registry
+    from galaxy.adapters.engine.ports import Engine, Image
+    from galaxy.adapters.registry import RegistryClient
     from galaxy.domain.log import Stream
     from galaxy.settings import Settings
 
@@ -58,7 +58,7 @@ class IsolationProbe:
     def __init__(
         self,
         engine: Engine,
-        registry: Registry,
+        registry: RegistryClient,
         settings: Settings,
         *,
         addresses_of: Callable[[str], tuple[str, ...]],
@@ -113,7 +113,7 @@ class IsolationProbe:
     def _base_image(self, pull_s: float) -> Image:
         give_up_at = time.monotonic() + pull_s
 
-        def keep_going() -> None:
+        def check_cancelled() -> None:
             if time.monotonic() > give_up_at:
                 raise EngineError(
                     f"Pulling {base}, which the probe needs, takes longer than {pull_s:g} s.",
@@ -122,7 +122,7 @@ class IsolationProbe:
 
         base = ImageReference.parse(self._settings.default_base_image)
         digest = str(self._registry.resolve(base))
-        return self._engine.pull(self._registry.pull_source(base), digest, keep_going)
+        return self._engine.pull(self._registry.pull_source(base), digest, check_cancelled)
 
     def _targets(self) -> tuple[Target, ...]:
         machine = self._engine.machine()
@@ -130,7 +130,7 @@ class IsolationProbe:
         addresses = dict.fromkeys((*machine.addresses, *self._own_addresses()))
         return targets(services, tuple(addresses), guarded=_GUARDED)
 
-    def _endpoints(self, engine_url: str) -> tuple[Endpoint, ...]:
+    def _endpoints(self, engine_url: str) -> tuple[Service, ...]:
         settings = self._settings
         urls = {
             "Redis (broker)": settings.broker_url.get_secret_value(),
@@ -160,7 +160,7 @@ class IsolationProbe:
 
         command = (*bash, "-c", _SCRIPT.replace("SECONDS", str(_PATIENCE_S)))
         with self._engine.build_container(image, name=name, command=command) as container:
-            container.run(" ".join(f"{each.address} {each.port}" for each in tried), collect, _carry_on)
+            container.run(" ".join(f"{each.address} {each.port}" for each in tried), collect, never_cancelled)
         return self._seen(b"".join(printed).decode(errors="replace"))
 
     def _seen(self, printed: str) -> Seen:
@@ -181,5 +181,5 @@ class IsolationProbe:
         )
 
 
-def _carry_on() -> None:
+def never_cancelled() -> None:
     """The probe is short: nothing interrupts it."""

@@ -7,17 +7,23 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from galaxy.domain.base_images.image_config import labelled_version
 from galaxy.domain.errors import EngineError
-from galaxy.domain.image_config import labelled_version
-from galaxy.domain.models import ClaimState
-from galaxy.domain.names import app_image, claim_tag, parse_claim_tag, parse_container_name, parse_volume_name
+from galaxy.domain.models import LeaseState
+from galaxy.domain.names import (
+    app_image,
+    attempt_tag,
+    parse_attempt_tag,
+    parse_container_name,
+    parse_volume_name,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from galaxy.adapters.engine import Engine, TaggedImage
-    from galaxy.adapters.store import RedisStore
-    from galaxy.domain.names import ClaimRef
+    from galaxy.adapters.engine.ports import Engine, TaggedImage
+    from galaxy.adapters.store.versions import VersionStore
+    from galaxy.domain.names import LeaseRef
 
 logger = structlog.get_logger(__name__)
 
@@ -33,7 +39,7 @@ class Reaper:
         registry: Host and port of the registry for app images.
     """
 
-    def __init__(self, store: RedisStore, engine: Engine, *, name: str, registry: str) -> None:
+    def __init__(self, store: VersionStore, engine: Engine, *, name: str, registry: str) -> None:
         self._store = store
         self._engine = engine
         self._name = name
@@ -86,22 +92,22 @@ class Reaper:
                     removed += self._remove_unless_wanted(claim)
         return removed
 
-    def _has_ended(self, claim: ClaimRef) -> bool:
-        return self._store.claim_state(claim.version, claim.token) is ClaimState.ENDED
+    def _has_ended(self, claim: LeaseRef) -> bool:
+        return self._store.lease_state(claim.version, claim.token) is LeaseState.ENDED
 
-    def _claim_of(self, image: TaggedImage) -> ClaimRef | None:
+    def _claim_of(self, image: TaggedImage) -> LeaseRef | None:
         ref = labelled_version(image.labels)
         if ref is None:
             return None
         repository, _ = app_image(self._registry, ref)
         tags = (tag.removeprefix(f"{repository}:") for tag in image.tags if tag.startswith(f"{repository}:"))
-        return next(filter(None, (parse_claim_tag(self._name, ref, tag) for tag in tags)), None)
+        return next(filter(None, (parse_attempt_tag(self._name, ref, tag) for tag in tags)), None)
 
-    def _own_name(self, claim: ClaimRef) -> str:
+    def _own_name(self, claim: LeaseRef) -> str:
         repository, _ = app_image(self._registry, claim.version)
-        return f"{repository}:{claim_tag(self._name, claim)}"
+        return f"{repository}:{attempt_tag(self._name, claim)}"
 
-    def _remove_unless_wanted(self, claim: ClaimRef) -> int:
+    def _remove_unless_wanted(self, claim: LeaseRef) -> int:
         """Looks again, now that nothing more can happen to the image: it may have been pushed since the first look."""
         repository, tag = app_image(self._registry, claim.version)
         of_claim = self._own_name(claim)

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from galaxy.adapters.base_image_store import familiar
 from galaxy.adapters.queue import NewVersionCall
-from galaxy.adapters.update_store import Made, NotMade
+from galaxy.adapters.store.base_images import familiar_name
+from galaxy.adapters.store.updates import Made, NotMade
+from galaxy.domain.base_images.updates import AppSnapshot
 from galaxy.domain.errors import GalaxyError, QueueError
-from galaxy.domain.updates import AppLevel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from galaxy.adapters.base_image_store import BaseImageStore
     from galaxy.adapters.queue import TaskQueue
-    from galaxy.adapters.update_store import UpdateStore
+    from galaxy.adapters.store.base_images import BaseImageStore
+    from galaxy.adapters.store.updates import UpdateStore
     from galaxy.services.announcer import Announcer
-    from galaxy.services.levels import Levels
+    from galaxy.services.snapshots import SnapshotReader
 
 logger = structlog.get_logger(__name__)
 
@@ -45,14 +45,14 @@ class Rebuilds:
         self,
         store: UpdateStore,
         base_images: BaseImageStore,
-        levels: Levels,
+        snapshots: SnapshotReader,
         queue: TaskQueue,
         announcer: Announcer,
     ) -> None:
         self._store = store
         self._base_images = base_images
         self._indexed = False
-        self._levels = levels
+        self._snapshots = snapshots
         self._queue = queue
         self._announcer = announcer
 
@@ -73,51 +73,51 @@ class Rebuilds:
             if any(each.left in {LOW_WATER, 0} for each in done):
                 with suppress(QueueError):  # the reconciler makes up for it
                     self._queue.fan_out(image, update)
-            again = self._decide_again(image, [each for each in outcomes if isinstance(each, AppLevel)])
+            again = self._decide_again(image, [each for each in outcomes if isinstance(each, AppSnapshot)])
             if not again:
                 break
         self._announcer.tell(*(each.ref.app for each in made))
         if made and made[-1].free:
             with suppress(GalaxyError):  # as above
-                self._admit()
+                self._admit_waiting()
         needless = {call.app for call in calls} - {each.ref.app for each in made}
         told = [
             *(f"Made {each.ref}." for each in made),
             *(f"{app} needs no new version." for app in sorted(needless)),
         ]
-        return f"Update {update} of {familiar(image)}: {' '.join(told)}"
+        return f"Update {update} of {familiar_name(image)}: {' '.join(told)}"
 
-    def _decide_again(self, image: str, levels: Sequence[AppLevel]) -> list[NewVersionCall]:
+    def _decide_again(self, image: str, snapshots: Sequence[AppSnapshot]) -> list[NewVersionCall]:
         """About apps to which something happened since they were handed out. None are left if the update is over."""
-        if not levels or (update := self._store.update(image)) is None:
+        if not snapshots or (update := self._store.update(image)) is None:
             return []
         # with what was not known, an app stands elsewhere
-        learned = self._levels.learn(update.wanted, levels)
-        decisions = ((level, self._levels.decide(level, update.wanted)) for level in levels)
+        learned = self._snapshots.learn(update.wanted, snapshots)
+        decisions = ((snapshot, self._snapshots.decide(snapshot, update.wanted)) for snapshot in snapshots)
         return [
-            NewVersionCall(level.app, decision.source or 0, "" if learned else level.seen)
-            for level, decision in decisions
+            NewVersionCall(snapshot.app, decision.source or 0, "" if learned else snapshot.seen)
+            for snapshot, decision in decisions
         ]
 
-    def go_on(self) -> int:
+    def admit(self) -> int:
         """Admits automatic versions while there are slots, and wakes updates that can go on.
 
         It belongs to the end of a build, to a base image's change, and to the reconciler. Returns how many it admitted.
         """
-        return self._go_on(_MOST_ROUNDS)
+        return self._admit_and_resume(_MOST_ROUNDS)
 
-    def keep_going(self) -> None:
-        """As `go_on`, for the reconciler, also indexes some of the apps that are older than the index."""
+    def catch_up(self) -> None:
+        """As `admit`, for the reconciler; also indexes some of the apps that are older than the index."""
         self._indexed = self._indexed or not self._base_images.index_some(_INDEXED_AT_ONCE)
-        self._go_on(_MOST_ROUNDS_OF_RECONCILER)
+        self._admit_and_resume(_MOST_ROUNDS_OF_RECONCILER)
 
-    def _go_on(self, most_rounds: int) -> int:
-        admitted = self._admit(most_rounds)
+    def _admit_and_resume(self, most_rounds: int) -> int:
+        admitted = self._admit_waiting(most_rounds)
         for image, number in self._store.take_updates(_UPDATES_AT_ONCE, again_in_s=_LOOK_AGAIN_S):
             self._queue.fan_out(image, number)
         return admitted
 
-    def _admit(self, most_rounds: int = _MOST_ROUNDS) -> int:
+    def _admit_waiting(self, most_rounds: int = _MOST_ROUNDS) -> int:
         admitted = 0
         at_least = 0
         for _ in range(most_rounds):

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import structlog
 
 from galaxy.domain.errors import GalaxyError, StoreError
+from galaxy.domain.heartbeats import RECONCILE
 from galaxy.domain.states import VersionState
-from galaxy.domain.ticks import RECONCILE
 from galaxy.services.retries import LOST_WORKER
 
 if TYPE_CHECKING:
     from galaxy.adapters.queue import TaskQueue
-    from galaxy.adapters.store import Due, RedisStore
+    from galaxy.adapters.store.versions import Due, VersionStore
     from galaxy.services.announcer import Announcer
 
 logger = structlog.get_logger(__name__)
@@ -42,7 +42,9 @@ class _Broker(NamedTuple):
 class Reconciler:
     """Ends attempts whose lease ran out, and enqueues again what waits unclaimed. Looks only at what is due."""
 
-    def __init__(self, store: RedisStore, queue: TaskQueue, announcer: Announcer, *, page: int = 100) -> None:
+    def __init__(
+        self, store: VersionStore, queue: TaskQueue, announcer: Announcer, *, page: int = 100
+    ) -> None:
         self._store = store
         self._queue = queue
         self._announcer = announcer
@@ -53,7 +55,7 @@ class Reconciler:
         try:
             return self._look_at_all()
         finally:
-            self._tell_what_is_untold()
+            self._announce_all()
 
     def _look_at_all(self) -> int:
         seen = 0
@@ -71,7 +73,7 @@ class Reconciler:
             seen += len(page)
             if len(page) < self._page:
                 break
-        self._store.record_tick(RECONCILE)
+        self._store.record_heartbeat(RECONCILE)
         return seen
 
     def _look_at(self, due: Due, *, message_lost: bool) -> None:
@@ -97,8 +99,8 @@ class Reconciler:
         if outcome.retry_in_s is not None:
             self._queue.build(ref, retries=outcome.attempt, automatic=due.automatic)
 
-    def _tell_what_is_untold(self) -> None:
+    def _announce_all(self) -> None:
         try:
-            self._announcer.tell_all()
+            self._announcer.announce_all()
         except StoreError as error:  # logs that can't be written must not keep versions from moving
             logger.warning("announcements.delayed", error=str(error))

@@ -13,14 +13,16 @@ from galaxy.services.lease import abandoned
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from galaxy.adapters.store import RedisStore
+    from galaxy.adapters.store.versions import VersionStore
     from galaxy.domain.models import Attempt
 
 
 class StepRecorder:
     """Records each step of an attempt in the store, for whoever watches, and for the version's history."""
 
-    def __init__(self, store: RedisStore, attempt: Attempt, on_step: Callable[[Attempt, Step], None]) -> None:
+    def __init__(
+        self, store: VersionStore, attempt: Attempt, on_step: Callable[[Attempt, Step], None]
+    ) -> None:
         self._store = store
         self._attempt = attempt
         self._on_step = on_step

@@ -8,17 +8,17 @@ from uuid import uuid4
 import structlog
 from pydantic import SecretStr
 
-from galaxy.adapters.log_stream import START
-from galaxy.domain.app_name import parse_app_name
-from galaxy.domain.deploy_request import DeployRequest, parse_who
+from galaxy.adapters.logs.stream import START
+from galaxy.domain.deploys.app_name import parse_app_name
+from galaxy.domain.deploys.deploy_request import DeployRequest, parse_who
 from galaxy.domain.errors import IllegalTransition, QueueError, StoreError
 from galaxy.domain.models import Frozen, NewVersion, VersionRef
 from galaxy.domain.states import VersionState
 
 if TYPE_CHECKING:
     from galaxy.adapters.queue import TaskQueue
-    from galaxy.adapters.store import RedisStore
-    from galaxy.domain.app_settings import DeployRules
+    from galaxy.adapters.store.versions import VersionStore
+    from galaxy.domain.deploys.app_settings import DeployRules
     from galaxy.services.announcer import Announcer
     from galaxy.services.logbook import Logbook
 
@@ -46,7 +46,7 @@ class Releases:
 
     def __init__(  # noqa: PLR0913 - the parts of the outside world, and the operator's rules
         self,
-        store: RedisStore,
+        store: VersionStore,
         queue: TaskQueue,
         logs: Logbook,
         announcer: Announcer,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from galaxy.domain.states import VersionState
 
 if TYPE_CHECKING:
-    from galaxy.adapters.store import RedisStore
+    from galaxy.adapters.store.versions import VersionStore
     from galaxy.domain.models import VersionRef
     from galaxy.services.announcer import Announcer
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Rollout:
     """Makes built versions active. Containers are not replaced yet: that goes between the two moves below."""
 
-    def __init__(self, store: RedisStore, announcer: Announcer) -> None:
+    def __init__(self, store: VersionStore, announcer: Announcer) -> None:
         self._store = store
         self._announcer = announcer
 

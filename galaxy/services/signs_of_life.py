@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from galaxy.domain.contract import SETUP_SCRIPT
+from galaxy.domain.base_images.contract import SETUP_SCRIPT
 from galaxy.domain.errors import BuildTimedOut, EngineError
 from galaxy.domain.states import Step
 
@@ -19,13 +19,13 @@ class SignsOfLife:
     """Knows when a step last showed that it is at work: the output of setup, the progress of a pull or push.
 
     Args:
-        keep_going: Asked too, each time.
+        check_cancelled: Asked too, each time.
         timeout_s: The longest silence; 0 for any.
     """
 
-    def __init__(self, step: Step, keep_going: Callable[[], None], *, timeout_s: float) -> None:
+    def __init__(self, step: Step, check_cancelled: Callable[[], None], *, timeout_s: float) -> None:
         self._step = step
-        self._keep_going = keep_going
+        self._check_cancelled = check_cancelled
         self._timeout_s = timeout_s
         self._seen_at = time.monotonic()
 
@@ -40,7 +40,7 @@ class SignsOfLife:
             BuildTimedOut: setup.sh was silent for too long.
             EngineError: A pull or push made no progress for too long.
         """
-        self._keep_going()
+        self._check_cancelled()
         if self._timeout_s and time.monotonic() - self._seen_at > self._timeout_s:
             raise self._too_silent()
 

@@ -75,7 +75,7 @@ def waiting(world: World) -> dict[str, int]:
     with world.redis.client(world.store_db) as store:
         keys = world.pipeline.keys
         found["due"] = int(store.zcard(keys.due()))
-        found["sentences for the logs of apps"] = int(store.scard(keys.untold_apps()))
+        found["sentences for the logs of apps"] = int(store.scard(keys.outbox_apps()))
     return found
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.chaos.faults import Fault, Injected
     from tests.chaos.world import World
 
-_TICK_S: Final = 0.1
+_ASK_EVERY_S: Final = 0.1
 #: Mean time between two faults.
 _FAULT_EVERY_S: Final = 1.2
 #: So many faults that take something away go on at once, at most.
@@ -67,7 +67,7 @@ class Drive:
                     self._deployed_at = time.monotonic()
             if time.monotonic() >= next_fault and self._inject():
                 next_fault = time.monotonic() + self._order.expovariate(1 / _FAULT_EVERY_S)
-            time.sleep(_TICK_S)
+            time.sleep(_ASK_EVERY_S)
         return self._make_peace()
 
     @property
@@ -134,7 +134,7 @@ class Drive:
             timer.join()
         since = time.monotonic()
         while time.monotonic() < since + _QUIET_WITHIN_S and not self._is_quiet():
-            time.sleep(_TICK_S)
+            time.sleep(_ASK_EVERY_S)
         return time.monotonic() - since
 
     def _is_quiet(self) -> bool:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 import structlog
 
-from galaxy.adapters.app_list import AppList
+from galaxy.adapters.store.apps import AppList
 from galaxy.domain.app_summary import AppSummary
-from galaxy.domain.base_images import Outcome
+from galaxy.domain.base_images.base_image import CheckOutcome
+from galaxy.domain.base_images.updates import Updates, UpdateState, Verdict
 from galaxy.domain.errors import (
     BaseImageNotFound,
     InvalidInput,
@@ -18,7 +19,6 @@ from galaxy.domain.errors import (
     RegistryThrottled,
     RegistryUnavailable,
 )
-from galaxy.domain.updates import Updates, UpdateState, Verdict
 from tests.support.updates import IMAGE, Harbour, digest
 
 if TYPE_CHECKING:
@@ -45,32 +45,32 @@ def harbour(redis: Redis, key_prefix: str) -> Iterator[Harbour]:
     harbour.close()
 
 
-def outcome(harbour: Harbour) -> Outcome:
+def outcome(harbour: Harbour) -> CheckOutcome:
     return harbour.base_images.check(IMAGE).outcome
 
 
 def test_a_check_tells_what_it_found(harbour: Harbour) -> None:
     harbour.run_app(APP)
-    assert outcome(harbour) is Outcome.FIRST
-    assert outcome(harbour) is Outcome.UNCHANGED
+    assert outcome(harbour) is CheckOutcome.FIRST
+    assert outcome(harbour) is CheckOutcome.UNCHANGED
     harbour.tags.put("second")
-    assert outcome(harbour) is Outcome.CHANGED
+    assert outcome(harbour) is CheckOutcome.CHANGED
     harbour.tags.put_index("an index", ours="second")
-    assert outcome(harbour) is Outcome.OTHER_PLATFORM
-    assert outcome(harbour) is Outcome.UNCHANGED
+    assert outcome(harbour) is CheckOutcome.OTHER_PLATFORM
+    assert outcome(harbour) is CheckOutcome.UNCHANGED
 
 
 @pytest.mark.parametrize(
     ("fault", "told"),
     [
-        (BaseImageNotFound("There is no such image."), Outcome.NOT_FOUND),
-        (RegistryUnavailable("It does not answer."), Outcome.FAILED),
-        (RegistryThrottled("Too many requests."), Outcome.FAILED),
-        (ValueError("a bug"), Outcome.FAILED),
+        (BaseImageNotFound("There is no such image."), CheckOutcome.NOT_FOUND),
+        (RegistryUnavailable("It does not answer."), CheckOutcome.FAILED),
+        (RegistryThrottled("Too many requests."), CheckOutcome.FAILED),
+        (ValueError("a bug"), CheckOutcome.FAILED),
     ],
 )
 def test_a_check_that_fails_tells_why_and_keeps_what_was_known(
-    harbour: Harbour, fault: Exception, told: Outcome
+    harbour: Harbour, fault: Exception, told: CheckOutcome
 ) -> None:
     harbour.run_app(APP)
     harbour.check()
@@ -95,15 +95,15 @@ def test_a_person_does_not_wait_for_a_registry_that_wants_a_long_pause(harbour: 
         harbour.base_images.check(IMAGE)
     assert slept == []
     (checked,) = harbour.base_images.check_all()
-    assert checked.outcome is Outcome.POSTPONED
+    assert checked.outcome is CheckOutcome.POSTPONED
     assert len(harbour.tags.asked) == asked
 
 
 def test_all_base_images_are_checked_due_or_not(harbour: Harbour) -> None:
     harbour.run_app(APP)
     harbour.check()
-    assert [each.outcome for each in harbour.base_images.check_all()] == [Outcome.UNCHANGED]
-    assert [each.outcome for each in harbour.base_images.check_all()] == [Outcome.UNCHANGED]
+    assert [each.outcome for each in harbour.base_images.check_all()] == [CheckOutcome.UNCHANGED]
+    assert [each.outcome for each in harbour.base_images.check_all()] == [CheckOutcome.UNCHANGED]
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_an_update_goes_on_although_the_broker_is_away(redis: Redis, key_prefix:
     harbour.tags.put("second")
     harbour.check()
     harbour.settle(failing=frozenset({"a.example.com"}))
-    (image,) = harbour.base_images.list()
+    (image,) = harbour.base_images.all()
     assert image.update
     assert (image.update.state, image.update.wave, image.update.failed) == (UpdateState.PAUSED, 1, 1)
     assert image.update.reason
@@ -206,7 +206,7 @@ def test_more_apps_than_a_page_holds_are_listed_once_each(
     names = [f"app{number}.example.com" for number in range(5)]
     for app in names:
         harbour.deploy(app)
-    monkeypatch.setattr("galaxy.adapters.app_list._PAGE", 2)
+    monkeypatch.setattr("galaxy.adapters.store.apps._PAGE", 2)
     assert [each.app for each in AppList(redis, harbour.keys).all()] == names
 
 
@@ -224,6 +224,6 @@ def test_an_app_whose_base_image_is_refused_today_does_not_keep_the_others_from_
     redis.hset(keys.version("b.example.com", 1), "base_image", "No Such/Image:-")
     with structlog.testing.capture_logs() as logs:
         for _ in range(3):
-            harbour.rebuilds.keep_going()
+            harbour.rebuilds.catch_up()
     assert redis.zrange(keys.dependents(IMAGE), 0, -1) == ["a.example.com", "c.example.com"]
     assert [each["app"] for each in logs if each["event"] == "version.not_indexed"] == ["b.example.com"]

@@ -13,10 +13,10 @@ from uuid import uuid4
 
 import pytest
 
-from galaxy.adapters.docker_container import image_of
-from galaxy.domain.contract import FileKind, SetupScript
+from galaxy.adapters.engine.docker.container import image_of
+from galaxy.domain.base_images.contract import FileKind, SetupScript
+from galaxy.domain.base_images.image_config import differences, oci_labels, with_labels
 from galaxy.domain.errors import BaseImageNotFound, BaseImageUnusable, EngineError
-from galaxy.domain.image_config import differences, oci_labels, with_labels
 from galaxy.domain.log import Stream
 from galaxy.domain.names import volume_name
 from tests.support.base_images import BaseImageSpec, File
@@ -25,9 +25,9 @@ from tests.support.engines import DockerUnderTest, EngineUnderTest, FakeUnderTes
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from galaxy.adapters.engine import Image
-    from galaxy.adapters.fake_engine import Running
-    from galaxy.domain.image_config import ImageConfig
+    from galaxy.adapters.engine.ports import Image
+    from galaxy.domain.base_images.image_config import ImageConfig
+    from tests.support.fake_engine import Running
 
 SECRET = "https://bundles.example.com/app.tgz?signature=Zm9vYmFyYmF6"
 COMMAND = ("/bin/bash", "-c", 'IFS= read -r url && exec /app/setup.sh "$url" </dev/null')
@@ -56,7 +56,7 @@ def repository(world: EngineUnderTest) -> str:
 
 
 class Stopped(Exception):
-    """What `keep_going` raises in these tests."""
+    """What `check_cancelled` raises in these tests."""
 
 
 class Ran(NamedTuple):
@@ -65,18 +65,18 @@ class Ran(NamedTuple):
     stderr: bytes
 
 
-def go_on() -> None:
-    """A `keep_going` that never objects."""
+def never_cancelled() -> None:
+    """A `check_cancelled` that never objects."""
 
 
 def stop_after(calls: int) -> Callable[[], None]:
     counter = itertools.count(1)
 
-    def keep_going() -> None:
+    def check_cancelled() -> None:
         if next(counter) > calls:
             raise Stopped
 
-    return keep_going
+    return check_cancelled
 
 
 def run(
@@ -84,7 +84,7 @@ def run(
     image: Image,
     name: str,
     line: str = SECRET,
-    keep_going: Callable[[], None] = go_on,
+    check_cancelled: Callable[[], None] = never_cancelled,
 ) -> Ran:
     """Runs the image's setup.sh in a build container, which is gone afterwards."""
     output = dict.fromkeys(Stream, b"")
@@ -93,15 +93,15 @@ def run(
         output[stream] += data
 
     with world.engine.build_container(image, name=name, command=COMMAND) as container:
-        code = container.run(line, collect, keep_going)
+        code = container.run(line, collect, check_cancelled)
     return Ran(code, output[Stream.STDOUT], output[Stream.STDERR])
 
 
 def commit(world: EngineUnderTest, image: Image, name: str, repository: str, config: ImageConfig) -> Image:
     """Runs the image's setup.sh and commits the container as version 1."""
     with world.engine.build_container(image, name=name, command=COMMAND) as container:
-        assert container.run(SECRET, lambda *_: None, go_on) == 0
-        return container.commit(repository, "1", config, go_on)
+        assert container.run(SECRET, lambda *_: None, never_cancelled) == 0
+        return container.commit(repository, "1", config, never_cancelled)
 
 
 # -- pull
@@ -109,15 +109,15 @@ def commit(world: EngineUnderTest, image: Image, name: str, repository: str, con
 
 def test_an_image_the_engine_lacks_is_pulled_by_digest(world: EngineUnderTest) -> None:
     repository, digest = world.publish(BaseImageSpec())
-    image = world.engine.pull(repository, digest, go_on)
+    image = world.engine.pull(repository, digest, never_cancelled)
     assert image.pulled
     assert image.config["Cmd"] == ["/bin/true"]
 
 
 def test_an_image_the_engine_has_is_not_pulled_again(world: EngineUnderTest) -> None:
     repository, digest = world.publish(BaseImageSpec())
-    first = world.engine.pull(repository, digest, go_on)
-    again = world.engine.pull(repository, digest, go_on)
+    first = world.engine.pull(repository, digest, never_cancelled)
+    again = world.engine.pull(repository, digest, never_cancelled)
     assert not again.pulled
     assert again.id == first.id
 
@@ -128,12 +128,12 @@ def test_an_image_that_the_registry_does_not_have_is_not_the_engines_fault(
 ) -> None:
     repository, _ = world.publish(BaseImageSpec())
     with pytest.raises(BaseImageNotFound):
-        world.engine.pull(repository + path, f"sha256:{'0' * 64}", go_on)
+        world.engine.pull(repository + path, f"sha256:{'0' * 64}", never_cancelled)
 
 
 def test_pulling_from_a_dead_registry_is_an_engine_error(world: EngineUnderTest) -> None:
     with pytest.raises(EngineError):
-        world.engine.pull(f"{world.dead_registry}/base/image", f"sha256:{'0' * 64}", go_on)
+        world.engine.pull(f"{world.dead_registry}/base/image", f"sha256:{'0' * 64}", never_cancelled)
 
 
 def test_a_pull_can_be_stopped(world: EngineUnderTest) -> None:
@@ -284,7 +284,7 @@ def test_containers_of_the_same_name_do_not_meet(world: EngineUnderTest, name: s
     ):
         pass
     with world.engine.build_container(image, name=name, command=COMMAND) as first:
-        assert first.run(SECRET, lambda *_: None, go_on) == 0
+        assert first.run(SECRET, lambda *_: None, never_cancelled) == 0
 
 
 # -- nothing outlives the block
@@ -302,7 +302,7 @@ def test_container_and_volumes_are_gone_after_the_block(world: EngineUnderTest, 
         assert world.has_container(name)
         volumes = world.volumes_of(name)
         assert len(volumes) == 2
-        assert container.run(str(code), lambda *_: None, go_on) == code
+        assert container.run(str(code), lambda *_: None, never_cancelled) == code
     assert not world.has_container(name)
     assert world.existing(volumes) == set()
 
@@ -365,7 +365,7 @@ def test_a_reader_of_the_output_that_fails_ends_the_run(world: EngineUnderTest, 
         pytest.raises(Stopped),
         world.engine.build_container(image, name=name, command=COMMAND) as container,
     ):
-        container.run(SECRET, fail, go_on)
+        container.run(SECRET, fail, never_cancelled)
     assert not world.has_container(name)
 
 
@@ -450,16 +450,16 @@ def test_a_push_returns_the_digest_that_the_registry_shows(
 ) -> None:
     image = commit(world, world.load(BaseImageSpec()), name, repository, {"Cmd": ["/bin/true"]})
     assert world.registry_digest(repository, "1") is None
-    digest = world.engine.push(repository, "1", image.id, go_on)
+    digest = world.engine.push(repository, "1", image.id, never_cancelled)
     assert digest == world.registry_digest(repository, "1")
-    assert world.engine.pull(repository, digest, go_on).id == image.id
+    assert world.engine.pull(repository, digest, never_cancelled).id == image.id
 
 
 def test_a_push_to_a_dead_registry_is_an_engine_error(world: EngineUnderTest, name: str) -> None:
     repository = f"{world.dead_registry}/apps/{uuid4().hex}"
     image = commit(world, world.load(BaseImageSpec()), name, repository, {"Cmd": ["/bin/true"]})
     with pytest.raises(EngineError):
-        world.engine.push(repository, "1", image.id, go_on)
+        world.engine.push(repository, "1", image.id, never_cancelled)
     world.engine.remove_image(image.id)
 
 
@@ -475,17 +475,17 @@ def test_a_tag_that_another_attempt_moved_is_pushed_as_ours(
     base = world.load(BaseImageSpec())
     image = commit(world, base, name, repository, {"Cmd": ["/bin/true"]})
     world.move_tag(repository, "1", base)
-    digest = world.engine.push(repository, "1", image.id, go_on)
-    assert world.engine.pull(repository, digest, go_on).id == image.id
+    digest = world.engine.push(repository, "1", image.id, never_cancelled)
+    assert world.engine.pull(repository, digest, never_cancelled).id == image.id
     world.engine.remove_image(image.id)
 
 
 def test_progress_is_told(world: EngineUnderTest, name: str, repository: str) -> None:
     told: list[str] = []
     image = commit(world, world.load(BaseImageSpec()), name, repository, {"Cmd": ["/bin/true"]})
-    world.engine.push(repository, "1", image.id, go_on, lambda: told.append("push"))
+    world.engine.push(repository, "1", image.id, never_cancelled, lambda: told.append("push"))
     base_repository, digest = world.publish(BaseImageSpec())
-    world.engine.pull(base_repository, digest, go_on, lambda: told.append("pull"))
+    world.engine.pull(base_repository, digest, never_cancelled, lambda: told.append("pull"))
     assert {*told} == {"push", "pull"}
 
 
@@ -578,7 +578,7 @@ def test_images_are_listed_by_the_beginning_of_their_tag(
     world.move_tag(repository, "2", image)
     (found,) = world.engine.tagged_images(f"{repository}:1")
     assert {*found.tags} == {f"{repository}:1", f"{repository}:2"}
-    digest = world.engine.push(repository, "1", image.id, go_on)
+    digest = world.engine.push(repository, "1", image.id, never_cancelled)
     (found,) = world.engine.tagged_images(repository)
     assert found.digests == (f"{repository}@{digest}",)
     world.engine.remove_image(image.id)
@@ -651,8 +651,8 @@ def test_the_image_keeps_no_name_of_the_build_container(
     base = world.load(BaseImageSpec())
     with world.engine.build_container(base, name=name, command=COMMAND) as container:
         hostname = world.api.inspect_container(name)["Config"]["Hostname"]
-        assert container.run(SECRET, lambda *_: None, go_on) == 0
-        image = container.commit(f"{run_name}-hostname", "1", base.config, go_on)
+        assert container.run(SECRET, lambda *_: None, never_cancelled) == 0
+        image = container.commit(f"{run_name}-hostname", "1", base.config, never_cancelled)
     config: dict[str, Any] = world.api.inspect_image(image.id)["Config"]
     assert hostname
     assert hostname not in json.dumps(config)
@@ -671,6 +671,6 @@ def test_files_that_the_script_wrote_are_in_the_image(
         image, name=name, command=("/bin/cat", "/app/bundle/made")
     ) as container:
         printed: list[bytes] = []
-        assert container.run("", lambda _, data: printed.append(data), go_on) == 0
+        assert container.run("", lambda _, data: printed.append(data), never_cancelled) == 0
     assert b"".join(printed) == b"by 0\n"
     world.engine.remove_image(image.id)

@@ -15,13 +15,13 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from galaxy.adapters.keys import Keys
-from galaxy.adapters.log_entry import ENTRY_OVERHEAD_BYTES
-from galaxy.adapters.log_stream import START, Batch, LogStream
-from galaxy.adapters.log_writer import LogWriter
+from galaxy.adapters.logs.entry import ENTRY_OVERHEAD_BYTES
+from galaxy.adapters.logs.stream import START, Batch, LogStream
+from galaxy.adapters.logs.writer import LogWriter
+from galaxy.adapters.store.keys import Keys
 from galaxy.domain.errors import StoreError
 from galaxy.domain.log import LogBlock, LogFilter, LogLine, Source, Stream
-from galaxy.domain.redaction import Redactor
+from galaxy.domain.output.redaction import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

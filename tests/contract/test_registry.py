@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from galaxy.adapters.registry import Registry
+from galaxy.adapters.registry import RegistryClient
+from galaxy.domain.base_images.image_reference import ImageReference
 from galaxy.domain.errors import BaseImageNotFound
-from galaxy.domain.image_reference import ImageReference
 from tests.support.docker_registry import DockerRegistry, docker_registry
 from tests.support.registry_server import RegistryServer, digest_of, image_manifest
 
@@ -33,21 +33,21 @@ def server(
 
 
 @pytest.fixture
-def registry(server: RegistryServer | DockerRegistry) -> Iterator[Registry]:
-    registry = Registry(docker_hub_mirror=server.url)
+def registry(server: RegistryServer | DockerRegistry) -> Iterator[RegistryClient]:
+    registry = RegistryClient(docker_hub_mirror=server.url)
     yield registry
     registry.close()
 
 
 def test_a_tag_resolves_to_the_digest_of_the_manifest_under_it(
-    server: RegistryServer | DockerRegistry, registry: Registry
+    server: RegistryServer | DockerRegistry, registry: RegistryClient
 ) -> None:
     digest = server.publish_image("meteor/galaxy-app", "latest", CONFIG)
     assert registry.resolve(ImageReference.parse("meteor/galaxy-app")) == digest
 
 
 def test_a_moved_tag_resolves_to_the_new_digest(
-    server: RegistryServer | DockerRegistry, registry: Registry
+    server: RegistryServer | DockerRegistry, registry: RegistryClient
 ) -> None:
     reference = ImageReference.parse("meteor/moving:1")
     first = server.publish_image("meteor/moving", "1", CONFIG)
@@ -56,14 +56,16 @@ def test_a_moved_tag_resolves_to_the_new_digest(
     assert registry.resolve(reference) == second != first
 
 
-def test_one_word_images_are_in_library(server: RegistryServer | DockerRegistry, registry: Registry) -> None:
+def test_one_word_images_are_in_library(
+    server: RegistryServer | DockerRegistry, registry: RegistryClient
+) -> None:
     digest = server.publish_image("library/debian", "12", CONFIG)
     assert registry.resolve(ImageReference.parse("debian:12")) == digest
 
 
 @pytest.mark.parametrize("missing", ["meteor/galaxy-app:no-such-tag", "meteor/no-such-repository:latest"])
 def test_a_missing_tag_or_repository_is_not_found(
-    server: RegistryServer | DockerRegistry, registry: Registry, missing: str
+    server: RegistryServer | DockerRegistry, registry: RegistryClient, missing: str
 ) -> None:
     server.publish_image("meteor/galaxy-app", "latest", CONFIG)
     with pytest.raises(BaseImageNotFound, match=missing):
@@ -71,7 +73,7 @@ def test_a_missing_tag_or_repository_is_not_found(
 
 
 def test_a_manifest_is_read_by_tag_and_by_digest_with_its_bytes_unchanged(
-    server: RegistryServer | DockerRegistry, registry: Registry
+    server: RegistryServer | DockerRegistry, registry: RegistryClient
 ) -> None:
     digest = server.publish_image("meteor/galaxy-app", "latest", CONFIG)
     reference = ImageReference.parse("meteor/galaxy-app:latest")
@@ -82,7 +84,7 @@ def test_a_manifest_is_read_by_tag_and_by_digest_with_its_bytes_unchanged(
 
 
 def test_a_tag_that_holds_an_index_resolves_to_the_index_and_leads_to_each_platform(
-    server: RegistryServer | DockerRegistry, registry: Registry
+    server: RegistryServer | DockerRegistry, registry: RegistryClient
 ) -> None:
     configs = {"linux/amd64": CONFIG, "linux/arm64/v8": OTHER_CONFIG}
     digest = server.publish_index("meteor/many", "1", configs)

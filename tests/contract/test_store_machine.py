@@ -19,7 +19,7 @@ from tests.support.stores import APP, BUILT, STEPS, deploy, make_store
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from galaxy.adapters.store import RedisStore
+    from galaxy.adapters.store.versions import VersionStore
 
 S = VersionState
 PICK = st.integers(0, 10**6)
@@ -57,7 +57,7 @@ class StoreMachine(RuleBasedStateMachine):
             self._lose_answers_of(store)
         self.answers_get_lost = False
 
-    def _lose_answers_of(self, store: RedisStore) -> None:
+    def _lose_answers_of(self, store: VersionStore) -> None:
         """Makes the client repeat each call, as redis-py does when Redis died after it had executed it."""
         run = store._scripts.run
 
@@ -84,7 +84,7 @@ class StoreMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.told)
     @rule(count=st.integers(1, 5))
     def tell(self, count: int) -> None:
-        self.store.mark_told(self.store.untold([APP], count)[APP])
+        self.store.mark_announced(self.store.outbox([APP], count)[APP])
         del self.told[:count]
 
     def teardown(self) -> None:
@@ -236,9 +236,9 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def every_move_is_told_once_and_in_order(self) -> None:
-        untold = [(each.event, each.version) for each in self.store.untold([APP], 1000)[APP]]
-        assert untold == self.told
-        assert self.store.untold_apps(10) == ([APP] if self.told else [])
+        outbox = [(each.event, each.version) for each in self.store.outbox([APP], 1000)[APP]]
+        assert outbox == self.told
+        assert self.store.outbox_apps(10) == ([APP] if self.told else [])
 
     def _pick(self, pick: int) -> tuple[VersionRef, Model]:
         # the newest versions are where things happen

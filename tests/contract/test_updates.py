@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from galaxy.domain.base_images.updates import Update, Updates, UpdateState, Verdict
 from galaxy.domain.errors import NotFound, RegistryDenied
 from galaxy.domain.models import NewVersion, VersionRef
 from galaxy.domain.states import VersionState
-from galaxy.domain.updates import Update, Updates, UpdateState, Verdict
 from tests.support.stores import BUILT, BUNDLE_URL, ENV_VALUE, SETTINGS, new_version
 from tests.support.updates import IMAGE, Harbour, digest
 
@@ -338,7 +338,7 @@ def test_a_change_of_another_platform_is_none(harbour: Harbour) -> None:
     new = harbour.tags.put_index("index 2", ours="image")
     look(harbour)
     assert harbour.automatic(APP) == []
-    (image,) = harbour.base_images.list()
+    (image,) = harbour.base_images.all()
     assert (image.digest, image.platform_digest) == (new, digest("image"))
     harbour.tags.put_index("index 3", ours="other image")
     look(harbour)
@@ -546,7 +546,7 @@ def test_few_rebuilds_are_in_the_queue_at_a_time_and_the_reconciler_looks_at_no_
     at_rest(harbour, *apps)
     harbour.tags.put("second")
     harbour.check()
-    harbour.rebuilds.go_on()
+    harbour.rebuilds.admit()
     most = 0
     while harbour.queue.fan_outs or harbour.queue.calls:
         most = max(most, len(harbour.queue.calls))
@@ -572,10 +572,10 @@ def test_an_image_without_dependents_is_not_asked_about_any_more(harbour: Harbou
     harbour.tags.put("debian", "docker.io/library/debian:12")
     attempt = harbour.pull(VersionRef(APP, other.number), digest("debian"))
     # what runs is still built on the first one
-    assert {image.reference for image in harbour.base_images.list()} == {IMAGE, "docker.io/library/debian:12"}
+    assert {image.reference for image in harbour.base_images.all()} == {IMAGE, "docker.io/library/debian:12"}
     harbour.finish(attempt)
     harbour.settle()
-    assert {image.reference for image in harbour.base_images.list()} == {"docker.io/library/debian:12"}
+    assert {image.reference for image in harbour.base_images.all()} == {"docker.io/library/debian:12"}
     harbour.base_images.poll()
     assert {reference for _, reference in harbour.tags.asked[asked:]} == {
         "debian:12",

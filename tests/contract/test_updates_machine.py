@@ -18,10 +18,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from galaxy.domain.base_images.updates import Updates, Verdict, Wanted
 from galaxy.domain.errors import NotFound
 from galaxy.domain.models import VersionRef
 from galaxy.domain.states import UNFINISHED, VersionState
-from galaxy.domain.updates import Updates, Verdict, Wanted
 from tests.support.updates import IMAGE, Harbour
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class UpdatesMachine(RuleBasedStateMachine):
     @rule()
     def tick(self) -> None:
         self._everything_is_due()
-        self.harbour.rebuilds.keep_going()
+        self.harbour.rebuilds.catch_up()
 
     @precondition(lambda self: self.harbour.queue.fan_outs)
     @rule(pick=PICK, twice=st.booleans())
@@ -179,10 +179,12 @@ class UpdatesMachine(RuleBasedStateMachine):
         try:
             self._come_to_rest()
             digest = harbour.tags._tags[IMAGE]
-            _, levels = harbour.images.dependents(IMAGE, digest, after="", limit=10)
-            assert [level.app for level in levels] == harbour.store.apps()
-            for level in levels:
-                assert harbour.levels.decide(level, Wanted(IMAGE, digest, digest)).verdict in AT_REST, level
+            _, snapshots = harbour.images.dependents(IMAGE, digest, after="", limit=10)
+            assert [snapshot.app for snapshot in snapshots] == harbour.store.apps()
+            for snapshot in snapshots:
+                assert harbour.snapshots.decide(snapshot, Wanted(IMAGE, digest, digest)).verdict in AT_REST, (
+                    snapshot
+                )
         finally:
             harbour.close()
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from galaxy.bootstrap import Pipeline
-from galaxy.domain.health.finding import Level
-from galaxy.domain.health.isolation import judge_isolation
+from galaxy.domain.diagnosis.finding import Severity
+from galaxy.domain.diagnosis.isolation import judge_isolation
 from galaxy.settings import Settings
 from tests.conftest import unavailable
 
 if TYPE_CHECKING:
-    from galaxy.domain.probe import ProbeReport
+    from galaxy.domain.diagnosis.probe import ProbeReport
     from tests.e2e.conftest import Stack
 
 
@@ -39,7 +39,7 @@ def test_build_containers_are_shut_in(stack: Stack) -> None:
         report = probe()
     assert (report.network, report.reached) == (network, ())
     (finding,) = judge_isolation(report)
-    assert finding.level is Level.OK
+    assert finding.level is Severity.OK
 
 
 def test_the_doctor_tells_what_builds_reach(stack: Stack) -> None:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from galaxy.adapters.keys import Keys
-from galaxy.adapters.log_stream import LogStream
+from galaxy.adapters.logs.stream import LogStream
+from galaxy.adapters.store.keys import Keys
 from galaxy.domain.errors import StoreError
 from galaxy.domain.log import LogBlock
 from galaxy.domain.models import Attempt, VersionRef
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
-    from galaxy.adapters.store import RedisStore
+    from galaxy.adapters.store.versions import VersionStore
 
 CONFIG = 'appendonly yes\nappendfsync everysec\nmaxmemory-policy noeviction\nsave ""\n'
 LOGIN = "worker:CHANGE-ME-worker@"
@@ -60,7 +60,7 @@ def restored(backup: Path, folder: Path, users: str) -> RedisProcess:
     return RedisProcess(folder, CONFIG + users)
 
 
-def deploy_until_it_fails(store: RedisStore) -> list[VersionRef]:
+def deploy_until_it_fails(store: VersionStore) -> list[VersionRef]:
     acknowledged = []
     with suppress(StoreError):
         while True:
@@ -85,7 +85,7 @@ def test_a_restored_backup_has_every_version_lease_and_log_line(tmp_path: Path, 
             store = make_store(client, "galaxy")
             refs = {state: bring_to(store, state, f"{state}.example.com") for state in VersionState}
             before = {state: store.version(ref) for state, (ref, _) in refs.items()}
-            ticks = store.record_tick("beat") or store.ticks()["beat"].at_ms
+            heartbeats = store.record_heartbeat("beat") or store.heartbeats()["beat"].at_ms
             logs_of(log_client).append("a.example.com", [LogBlock(text="one\ntwo", at_ms=1, version=1)])
         back_up(old, tmp_path / "backup")
         old.kill()
@@ -95,7 +95,7 @@ def test_a_restored_backup_has_every_version_lease_and_log_line(tmp_path: Path, 
             with new.client(1, LOGIN) as client, new.client(2, LOGIN, text=False) as log_client:
                 store = make_store(client, "galaxy")
                 assert {state: store.version(ref) for state, (ref, _) in refs.items()} == before
-                assert store.ticks()["beat"].at_ms == ticks
+                assert store.heartbeats()["beat"].at_ms == heartbeats
                 _, attempt = refs[VersionState.BUILDING]
                 assert isinstance(attempt, Attempt)
                 assert store.renew(attempt) is None, "the lease lives on"

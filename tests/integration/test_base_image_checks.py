@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from galaxy.adapters.base_image_store import Answer
-from galaxy.adapters.registry import Registry
+from galaxy.adapters.registry import RegistryClient
+from galaxy.adapters.store.base_images import CheckResult
+from galaxy.domain.base_images.image_reference import ImageReference
 from galaxy.domain.errors import RegistryThrottled
-from galaxy.domain.image_reference import ImageReference
 from galaxy.domain.states import VersionState
 from tests.support.registry_server import RegistryServer
 from tests.support.stores import new_version
@@ -43,7 +43,7 @@ def server() -> Iterator[RegistryServer]:
 
 @pytest.fixture
 def harbour(redis: Redis, key_prefix: str, server: RegistryServer) -> Iterator[Harbour]:
-    registry = Registry(docker_hub_mirror=server.url, timeout_s=1)
+    registry = RegistryClient(docker_hub_mirror=server.url, timeout_s=1)
     harbour = Harbour(redis, key_prefix, registry)
     yield harbour
     harbour.close()
@@ -66,7 +66,7 @@ def look(harbour: Harbour) -> None:
 def test_a_new_manifest_under_the_tag_rebuilds_the_app(
     redis: Redis, key_prefix: str, app_registry: DockerRegistry
 ) -> None:
-    registry = Registry(docker_hub_mirror=app_registry.url)
+    registry = RegistryClient(docker_hub_mirror=app_registry.url)
     harbour = Harbour(redis, key_prefix, registry)
     running(harbour, app_registry)
     new = app_registry.publish_image(REPOSITORY, "latest", b"second")
@@ -84,7 +84,7 @@ def test_a_new_manifest_under_the_tag_rebuilds_the_app(
 def test_another_platforms_change_rebuilds_nothing(
     redis: Redis, key_prefix: str, app_registry: DockerRegistry
 ) -> None:
-    registry = Registry(docker_hub_mirror=app_registry.url)
+    registry = RegistryClient(docker_hub_mirror=app_registry.url)
     harbour = Harbour(redis, key_prefix, registry)
     platforms = {"linux/amd64": b"ours", "linux/arm64/v8": b"theirs"}
     app_registry.publish_index(REPOSITORY, "latest", platforms)
@@ -118,12 +118,12 @@ def test_what_is_no_answer_is_never_an_update_and_is_told(
     harbour: Harbour, server: RegistryServer, fault: dict[str, object], told: str
 ) -> None:
     running(harbour, server)
-    before = harbour.base_images.list()[0]
+    before = harbour.base_images.all()[0]
     server.publish_image(REPOSITORY, "latest", b"second")
     for name, value in fault.items():
         setattr(server.faults, name, value)
     look(harbour)
-    (image,) = harbour.base_images.list()
+    (image,) = harbour.base_images.all()
     assert (image.digest, image.errors) == (before.digest, 1)
     assert told in str(image.error)
     assert harbour.automatic(APP) == []
@@ -134,7 +134,7 @@ def test_a_repository_that_became_private_is_no_update(harbour: Harbour, server:
     server.want_tokens()
     server.private.add(REPOSITORY)
     look(harbour)
-    (image,) = harbour.base_images.list()
+    (image,) = harbour.base_images.all()
     assert "missing or private" in str(image.error)
     assert harbour.automatic(APP) == []
 
@@ -146,7 +146,7 @@ def test_after_an_outage_the_change_is_found(harbour: Harbour, server: RegistryS
     look(harbour)
     server.faults.status = None
     look(harbour)
-    (image,) = harbour.base_images.list()
+    (image,) = harbour.base_images.all()
     assert (image.error, image.errors, image.digest) == (None, 0, new)
     assert harbour.active(APP).base_digest == new
 
@@ -159,7 +159,7 @@ def test_a_pause_that_a_registry_asks_for_holds_for_all_its_images_and_all_polle
     look(harbour)
     depend_on(harbour, 5)
     asked = len(server.seen)
-    other = Harbour(harbour.redis, harbour.keys._prefix, Registry(docker_hub_mirror=server.url))
+    other = Harbour(harbour.redis, harbour.keys._prefix, RegistryClient(docker_hub_mirror=server.url))
     assert other.base_images.poll() == 0
     assert len(server.seen) == asked
     other.close()
@@ -175,7 +175,7 @@ def test_a_pause_that_a_build_was_asked_for_is_kept_by_all_workers(
         harbour.registries.resolve(reference)
 
     asked = len(server.seen)
-    other = Harbour(harbour.redis, harbour.keys._prefix, Registry(docker_hub_mirror=server.url))
+    other = Harbour(harbour.redis, harbour.keys._prefix, RegistryClient(docker_hub_mirror=server.url))
     with pytest.raises(RegistryThrottled, match=r"lasts another (59|60) s") as told:
         other.registries.resolve(reference)
     assert 58 < told.value.retry_after_s <= 60
@@ -196,7 +196,7 @@ def depend_on(harbour: Harbour, count: int) -> None:
 def test_one_request_a_tag_however_many_poll_and_however_many_apps_there_are(
     redis: Redis, key_prefix: str, server: RegistryServer
 ) -> None:
-    registry = Registry(docker_hub_mirror=server.url)
+    registry = RegistryClient(docker_hub_mirror=server.url)
     harbours = [Harbour(redis, key_prefix, registry, base_image_poll_s=60) for _ in range(3)]
     depend_on(harbours[0], 40)
     for number in range(40):
@@ -249,14 +249,14 @@ def test_a_check_whose_poller_died_is_due_again_and_its_late_answer_counts_for_n
     harbour.redis.zadd(harbour.keys.base_images(), {IMAGE: 0})
     new = server.publish_image(REPOSITORY, "latest", b"second")
     assert harbour.base_images.poll() >= 1
-    harbour.images.record([Answer(dead, 0, found)])  # type: ignore[arg-type]
-    assert harbour.base_images.list()[0].digest == new
+    harbour.images.record([CheckResult(dead, 0, found)])  # type: ignore[arg-type]
+    assert harbour.base_images.all()[0].digest == new
 
 
 def test_a_registrys_budget_is_shared_by_all_pollers(
     redis: Redis, key_prefix: str, server: RegistryServer
 ) -> None:
-    registry = Registry(docker_hub_mirror=server.url)
+    registry = RegistryClient(docker_hub_mirror=server.url)
     harbours = [Harbour(redis, key_prefix, registry, registry_requests_per_s=2) for _ in range(2)]
     depend_on(harbours[0], 40)
     for harbour in harbours:

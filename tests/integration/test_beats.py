@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from galaxy.adapters.queue import RECONCILE
-from galaxy.domain.ticks import BEAT
+from galaxy.domain.heartbeats import BEAT
 from tests.support.bundles import Bundles
 from tests.support.fleet import Around, Fleet, RedisWithPassword, eventually
 
@@ -74,7 +74,7 @@ def beats(redis_server: object, tmp_path_factory: pytest.TempPathFactory) -> Ite
 def test_one_sends_and_the_other_takes_over_from_a_killed_one(beats: Beats) -> None:
     eventually("the leader sends", lambda: beats.sent_by(beats.leader) > 4)
     assert beats.sent_by(beats.other) == 0
-    assert beats.fleet.store.ticks()[BEAT].age_s < LOCK_S
+    assert beats.fleet.store.heartbeats()[BEAT].age_s < LOCK_S
 
     beats.leader.kill_all()
 

@@ -10,9 +10,9 @@ import pytest
 from kombu import Connection, Queue
 from redis import Redis
 
-from galaxy.adapters.keys import Keys
-from galaxy.adapters.log_stream import LogStream
+from galaxy.adapters.logs.stream import LogStream
 from galaxy.adapters.queue import CONTROL
+from galaxy.adapters.store.keys import Keys
 from galaxy.domain.models import VersionRef
 from galaxy.domain.states import VersionState
 from tests.support.fleet import eventually

@@ -12,11 +12,11 @@ from uuid import uuid4
 
 import pytest
 
-from galaxy.adapters import docker_client
-from galaxy.adapters.registry import Registry
+from galaxy.adapters.engine.docker import client as docker_client
+from galaxy.adapters.registry import RegistryClient
 from galaxy.bootstrap import Pipeline
+from galaxy.domain.base_images.image_reference import ImageReference
 from galaxy.domain.errors import AttemptFailed, BuildFailed
-from galaxy.domain.image_reference import ImageReference
 from galaxy.domain.models import VersionRef
 from galaxy.domain.states import Step, VersionState
 from galaxy.settings import Settings
@@ -178,7 +178,7 @@ def test_the_log_has_the_story_and_the_output_but_no_secret(site: Site, reposito
 
 
 def _registry_digest(site: Site, app: str) -> str:
-    with closing(Registry(internal_hosts=[site.registry.authority])) as registry:
+    with closing(RegistryClient(internal_hosts=[site.registry.authority])) as registry:
         return registry.resolve(ImageReference.parse(f"{site.registry.authority}/apps/{app}:1"))
 
 

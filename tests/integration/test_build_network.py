@@ -10,8 +10,8 @@ from uuid import uuid4
 
 import pytest
 
-from galaxy.adapters.docker_engine import DockerEngine
-from galaxy.adapters.isolation import Isolation
+from galaxy.adapters.engine.docker.engine import DockerEngine
+from galaxy.adapters.engine.docker.isolation import Isolation
 from tests.support.base_images import BaseImageSpec
 from tests.support.shut_in import SCRIPT, Miniature, require_rules
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import docker
 
-    from galaxy.adapters.engine import Image
+    from galaxy.adapters.engine.ports import Image
     from tests.support.base_images import BaseImages
     from tests.support.shut_in import Place
 

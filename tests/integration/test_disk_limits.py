@@ -9,9 +9,9 @@ from uuid import uuid4
 
 import pytest
 
-from galaxy.adapters.disk_watch import DiskLimits
-from galaxy.adapters.docker_engine import DockerEngine
-from galaxy.adapters.isolation import Isolation
+from galaxy.adapters.engine.docker.disk_watch import DiskLimits
+from galaxy.adapters.engine.docker.engine import DockerEngine
+from galaxy.adapters.engine.docker.isolation import Isolation
 from galaxy.domain.errors import BaseImageUnusable, DiskFull, DiskLimitReached
 from tests.conftest import unavailable
 from tests.support.base_images import BaseImageSpec

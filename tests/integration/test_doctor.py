@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from galaxy.adapters.keys import Keys
 from galaxy.adapters.redis_probe import look_at_redis
+from galaxy.adapters.store.keys import Keys
 from galaxy.bootstrap import Pipeline
-from galaxy.domain.health.finding import Finding, Level
-from galaxy.domain.health.redis import Role, judge_redis
+from galaxy.domain.diagnosis.finding import Finding, Severity
+from galaxy.domain.diagnosis.redis import Role, judge_redis
 from galaxy.settings import Settings
 from tests.support.fleet import ROOT, free_port
 from tests.support.redis_process import RedisProcess, redis_process
@@ -38,16 +38,16 @@ def good_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisProces
 
 
 def judged(url: str, role: Role = Role.STORE) -> list[Finding]:
-    return list(judge_redis([look_at_redis(role, url, timeout_s=1)], tick_life_s=60))
+    return list(judge_redis([look_at_redis(role, url, timeout_s=1)], message_expires_s=60))
 
 
-def told(findings: list[Finding], level: Level = Level.PROBLEM) -> str:
+def told(findings: list[Finding], level: Severity = Severity.PROBLEM) -> str:
     return "\n".join(finding.found for finding in findings if finding.level is level)
 
 
 def test_a_well_configured_redis_is_fine(good_redis: RedisProcess) -> None:
     (finding,) = judged(good_redis.url(1))
-    assert finding.level is Level.OK
+    assert finding.level is Severity.OK
     assert "AOF everysec" in finding.found
 
 
@@ -74,10 +74,10 @@ def test_a_user_who_may_not_look_is_told_what_can_not_be_told(tmp_path: Path) ->
     users = "user default off\nuser worker on >pw ~* &* +@all -info -config\nuser blind on >pw ~* -@all\n"
     with redis_process(tmp_path, GOOD + users) as server:
         findings = judged(server.url(login="worker:pw@"))
-        assert "may not run INFO and CONFIG" in told(findings, Level.WARNING)
+        assert "may not run INFO and CONFIG" in told(findings, Severity.WARNING)
         assert told(findings) == ""
         assert "may not run PING and TIME and INFO" in told(
-            judged(server.url(login="blind:pw@")), Level.WARNING
+            judged(server.url(login="blind:pw@")), Severity.WARNING
         )
         wrong = judged(server.url(login="worker:wrong@"))
         assert wrong[0].unreachable
@@ -185,7 +185,7 @@ def test_a_running_fleet_is_found_by_name_and_a_stalled_beat_by_its_age(fleet: F
         for name, value in fleet.env.items():
             environ.setenv(name, value)
         here = Pipeline(Settings())
-        here.store.record_tick("reconcile")
+        here.store.record_heartbeat("reconcile")
         findings = list(here.doctor.examine())
         of_workers = "\n".join(each.found for each in findings if each.subject == "workers")
         assert "build@fleet answers: 2 slots for builds, builds.bulk." in of_workers

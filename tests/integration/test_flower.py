@@ -12,8 +12,8 @@ import pytest
 import requests
 from celery import Celery
 
-from galaxy.adapters.keys import Keys
 from galaxy.adapters.queue import BUILDS
+from galaxy.adapters.store.keys import Keys
 from tests.support.fleet import eventually
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from uuid import uuid4
 
 import pytest
 
-from galaxy.adapters import docker_client
-from galaxy.adapters.docker_engine import DockerEngine
-from galaxy.adapters.registry import Registry
+from galaxy.adapters.engine.docker import client as docker_client
+from galaxy.adapters.engine.docker.engine import DockerEngine
+from galaxy.adapters.registry import RegistryClient
+from galaxy.domain.base_images.image_reference import ImageReference
 from galaxy.domain.errors import BaseImageNotFound
-from galaxy.domain.image_reference import ImageReference
 from tests.conftest import unavailable
 from tests.support.base_images import BaseImageSpec
 from tests.support.gate import Gate, engine_address
@@ -35,7 +35,7 @@ LATER_S = 2
 
 
 class Stopped(Exception):
-    """What `keep_going` raises in these tests."""
+    """What `check_cancelled` raises in these tests."""
 
 
 @pytest.fixture(autouse=True)
@@ -61,16 +61,22 @@ def name(run_name: str, docker_under_test: DockerUnderTest) -> Iterator[str]:
 
 
 def build(
-    engine: DockerEngine, world: DockerUnderTest, name: str, repository: str, keep_going: Callable[[], None]
+    engine: DockerEngine,
+    world: DockerUnderTest,
+    name: str,
+    repository: str,
+    check_cancelled: Callable[[], None],
 ) -> None:
     """All that the build stage asks of an engine."""
     base_repository, digest = world.publish(BaseImageSpec(setup="busybox sleep 0.5"))
-    base = engine.pull(base_repository, digest, keep_going)
-    engine.setup_script(base, name=f"{name}-look", keep_going=keep_going)
-    with engine.build_container(base, name=name, command=COMMAND, keep_going=keep_going) as container:
-        assert container.run("http://x.test", lambda *_: None, keep_going) == 0
-        saved = container.commit(repository, "1-own", base.config, keep_going)
-    engine.push(repository, "1", saved.id, keep_going)
+    base = engine.pull(base_repository, digest, check_cancelled)
+    engine.setup_script(base, name=f"{name}-look", check_cancelled=check_cancelled)
+    with engine.build_container(
+        base, name=name, command=COMMAND, check_cancelled=check_cancelled
+    ) as container:
+        assert container.run("http://x.test", lambda *_: None, check_cancelled) == 0
+        saved = container.commit(repository, "1-own", base.config, check_cancelled)
+    engine.push(repository, "1", saved.id, check_cancelled)
 
 
 @pytest.mark.parametrize(
@@ -87,13 +93,13 @@ def test_an_engine_that_hangs_does_not_hold_up_whoever_gives_up(
     gate.shut_at(request_)
     held_at: list[float] = []
 
-    def keep_going() -> None:
+    def check_cancelled() -> None:
         if gate.held.is_set():
             held_at.append(time.monotonic())
             raise Stopped
 
     with pytest.raises(Stopped):
-        build(DockerEngine(url=f"tcp://{gate.address}"), docker_under_test, name, repository, keep_going)
+        build(DockerEngine(url=f"tcp://{gate.address}"), docker_under_test, name, repository, check_cancelled)
     assert time.monotonic() - held_at[0] < SOON_S
 
 
@@ -110,13 +116,13 @@ def held_push(
             image = container.commit(repository, "1-own", base.config, lambda: None)
         gate.shut_at(pattern)
 
-        def keep_going() -> None:
+        def check_cancelled() -> None:
             if gate.held.is_set():
                 raise Stopped
 
         try:
             with pytest.raises(Stopped):
-                world.engine.push(repository, "1", image.id, keep_going)
+                world.engine.push(repository, "1", image.id, check_cancelled)
             yield gate, repository
         finally:
             world.engine.remove_image(image.id)
@@ -135,7 +141,7 @@ def test_a_push_that_was_given_up_does_not_move_the_tag_later(
         _, _, path = repository.partition("/")
         pushed = ImageReference.parse(f"{app_registry.authority}/{path}:1")
         with (
-            closing(Registry(internal_hosts=[app_registry.authority])) as client,
+            closing(RegistryClient(internal_hosts=[app_registry.authority])) as client,
             pytest.raises(BaseImageNotFound),
         ):
             client.resolve(pushed)

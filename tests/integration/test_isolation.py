@@ -7,10 +7,10 @@ from uuid import uuid4
 
 import pytest
 
-from galaxy.adapters.docker_engine import DockerEngine
-from galaxy.adapters.isolation import CAPABILITIES, Isolation
+from galaxy.adapters.engine.docker.engine import DockerEngine
+from galaxy.adapters.engine.docker.isolation import CAPABILITIES, Isolation
+from galaxy.domain.base_images.image_config import differences
 from galaxy.domain.errors import EngineError
-from galaxy.domain.image_config import differences
 from tests.support.base_images import BaseImageSpec
 
 if TYPE_CHECKING:

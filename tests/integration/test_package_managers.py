@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from galaxy.adapters.docker_engine import DockerEngine
-from galaxy.adapters.isolation import Isolation
+from galaxy.adapters.engine.docker.engine import DockerEngine
+from galaxy.adapters.engine.docker.isolation import Isolation
 from galaxy.settings import Settings
 from tests.support.debian import debian_image
 

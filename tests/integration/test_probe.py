@@ -10,9 +10,9 @@ from uuid import uuid4
 import pytest
 from pydantic import SecretStr
 
-from galaxy.adapters.docker_engine import DockerEngine
-from galaxy.adapters.isolation import Isolation
-from galaxy.adapters.registry import Registry
+from galaxy.adapters.engine.docker.engine import DockerEngine
+from galaxy.adapters.engine.docker.isolation import Isolation
+from galaxy.adapters.registry import RegistryClient
 from galaxy.domain.errors import BaseImageUnusable, EngineError
 from galaxy.domain.names import volume_name
 from galaxy.services.probe import IsolationProbe
@@ -47,7 +47,7 @@ class Probes:
             store_url=SecretStr(store),
             build_network=network or self.network,
         )
-        registry = Registry(internal_hosts=[self._registry.authority])
+        registry = RegistryClient(internal_hosts=[self._registry.authority])
         engine = DockerEngine(isolation=Isolation(network=settings.build_network))
         return IsolationProbe(
             engine, registry, settings, addresses_of=lambda host: (host,), own_addresses=lambda: ()

@@ -13,13 +13,13 @@ import fakeredis
 import pytest
 from pydantic import SecretStr
 
-from galaxy.adapters.docker_engine import DockerEngine
-from galaxy.adapters.keys import Keys
-from galaxy.adapters.store import RedisStore
+from galaxy.adapters.engine.docker.engine import DockerEngine
+from galaxy.adapters.store.keys import Keys
+from galaxy.adapters.store.versions import VersionStore
+from galaxy.domain.base_images.image_config import oci_labels
 from galaxy.domain.errors import EngineError
-from galaxy.domain.image_config import oci_labels
 from galaxy.domain.models import Attempt, BuiltImage, NewVersion, VersionRef
-from galaxy.domain.names import LOOK, ClaimRef, app_image, claim_tag, container_name, volume_name
+from galaxy.domain.names import LOOK, LeaseRef, app_image, attempt_tag, container_name, volume_name
 from galaxy.services.reaper import Reaper
 from tests.conftest import unavailable
 from tests.support.base_images import BaseImageSpec
@@ -41,7 +41,7 @@ class World:
         self.docker.ping()
         self.name = f"galaxy-reaper-{uuid4().hex[:8]}"
         redis = fakeredis.FakeRedis(decode_responses=True)
-        self.store = RedisStore(redis, Keys(self.name), lease_s=30, requeue_after_s=30)
+        self.store = VersionStore(redis, Keys(self.name), lease_s=30, requeue_after_s=30)
         self.use_registry(f"{self.name}.invalid:1")
         self._base = self.docker.api.import_image_from_data(b"\0" * 1024, repository=self.name, tag="empty")
 
@@ -82,7 +82,7 @@ class World:
         labels = oci_labels(
             app=app, version=attempt.version, base_name="b", base_digest=digest, created=datetime.now(UTC)
         )
-        own = tag or claim_tag(self.name, ClaimRef(attempt.ref, attempt.token))
+        own = tag or attempt_tag(self.name, LeaseRef(attempt.ref, attempt.token))
         made = self.docker.api.commit(container, self.repository(app), own, conf={"Labels": labels})
         self.docker.api.remove_container(container)
         return str(made["Id"])
@@ -128,7 +128,7 @@ def world() -> Iterator[World]:
 
 
 def name_of(world: World, attempt: Attempt) -> str:
-    return container_name(world.name, ClaimRef(attempt.ref, attempt.token))
+    return container_name(world.name, LeaseRef(attempt.ref, attempt.token))
 
 
 def fail(world: World, attempt: Attempt) -> None:
@@ -249,7 +249,7 @@ def test_the_version_of_a_dead_attempt_can_be_built_anew_while_it_is_reaped(worl
     assert not world.has_image(old)
     assert {*world.docker.images.get(new).tags} == {
         f"{world.repository()}:1",
-        f"{world.repository()}:{claim_tag(world.name, ClaimRef(alive.ref, alive.token))}",
+        f"{world.repository()}:{attempt_tag(world.name, LeaseRef(alive.ref, alive.token))}",
     }
 
 
@@ -288,7 +288,7 @@ def test_a_dead_image_that_a_running_container_uses_goes_after_it_and_keeps_no_o
     )
     fail(world, used)
     fail(world, other)
-    own_name = f"{world.repository()}:{claim_tag(world.name, ClaimRef(used.ref, used.token))}"
+    own_name = f"{world.repository()}:{attempt_tag(world.name, LeaseRef(used.ref, used.token))}"
     for _ in range(2):
         with pytest.raises(EngineError, match=f"image {re.escape(own_name)} "):
             world.reaper.run()

@@ -9,7 +9,7 @@ import pytest
 from celery import Celery
 
 from galaxy.adapters.queue import CONTROL
-from galaxy.domain.ticks import RECONCILE
+from galaxy.domain.heartbeats import RECONCILE
 from tests.support.bundles import Bundles
 from tests.support.fleet import Around, Fleet, RedisWithPassword
 
@@ -43,15 +43,15 @@ def test_a_long_queue_of_deploys_does_not_hold_up_the_reconciler(fleet: Fleet) -
             }
             client.send_task("tasks.deploy", kwargs=kwargs, queue=CONTROL, ignore_result=True)
     fleet.celery("beat", "beat", "-l", "info").wait_for("beat: Starting")
-    time.sleep(PACE_S)  # ticks wait as well: those of a moment in which no worker was there
+    time.sleep(PACE_S)  # heartbeats wait as well: those of a moment in which no worker was there
     fleet.worker("control", "control,base-images,rollouts", 1).wait_for("ready.")
 
     ready_at = time.monotonic()
     ages: list[float] = []
     with fleet.redis.client(fleet.broker_db) as broker:
         while broker.llen(CONTROL):
-            tick = fleet.store.ticks().get(RECONCILE)
-            ages.append(tick.age_s if tick else time.monotonic() - ready_at)
+            heartbeat = fleet.store.heartbeats().get(RECONCILE)
+            ages.append(heartbeat.age_s if heartbeat else time.monotonic() - ready_at)
             time.sleep(0.05)
     assert len(ages) > 10, "the deploys were done too soon to hold up anybody"
     assert max(ages) < PACE_S

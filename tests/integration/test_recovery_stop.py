@@ -12,8 +12,8 @@ from uuid import uuid4
 import pytest
 
 from galaxy.adapters.queue import TaskQueue
+from galaxy.domain.heartbeats import reaper_of
 from galaxy.domain.states import Step, VersionState
-from galaxy.domain.ticks import reaper_of
 from tests.support.fleet import eventually
 from tests.support.gated_fleet import gated_fleet
 
@@ -87,12 +87,12 @@ class Relay:
     def replace(self, tell: Callable[[Process], None] = once) -> float:
         """Starts another worker and tells the present one to stop; returns how long it took to end."""
         name = reaper_of(f"{self._name}@fleet")
-        eventually("it sweeps its engine", lambda: name in self.fleet.store.ticks())
+        eventually("it sweeps its engine", lambda: name in self.fleet.store.heartbeats())
         old, self.worker = self.worker, self.started()
         began = time.monotonic()
         tell(old)
         old.wait()
-        assert name not in self.fleet.store.ticks(), "nobody is to miss it"
+        assert name not in self.fleet.store.heartbeats(), "nobody is to miss it"
         return time.monotonic() - began
 
     def started(self, **env: str) -> Process:

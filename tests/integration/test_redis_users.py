@@ -133,7 +133,7 @@ def test_a_deploy_is_built_and_read_with_each_user_doing_its_own_part(
     assert "built behind TLS" in log.stdout
     assert galaxy(secure_fleet, reader, "versions", app).returncode == 0
     eventually(
-        "beat's messages were taken", lambda: secure_fleet.store.ticks().keys() >= {"reconcile", "poll"}
+        "beat's messages were taken", lambda: secure_fleet.store.heartbeats().keys() >= {"reconcile", "poll"}
     )
     doctor = galaxy(secure_fleet, reader, "doctor", "--json")
     findings = [json.loads(line) for line in doctor.stdout.splitlines()]

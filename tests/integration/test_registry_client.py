@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog
 
-from galaxy.adapters.registry import RateLimit, Registry
+from galaxy.adapters.registry import RateLimit, RegistryClient
 from galaxy.adapters.registry.limits import FAILURES_TO_OPEN, OPEN_S
 from galaxy.adapters.registry.transport import MAX_BODY_BYTES
+from galaxy.domain.base_images.image_reference import ImageReference
 from galaxy.domain.errors import (
     BaseImageNotFound,
     GalaxyError,
@@ -27,7 +28,6 @@ from galaxy.domain.errors import (
     RegistryThrottled,
     RegistryUnavailable,
 )
-from galaxy.domain.image_reference import ImageReference
 from tests.support.registry_server import (
     ALL_TYPES,
     RegistryServer,
@@ -76,13 +76,13 @@ def other() -> Iterator[RegistryServer]:
 
 
 @pytest.fixture
-def client(server: RegistryServer, clock: Clock) -> Iterator[Callable[..., Registry]]:
+def client(server: RegistryServer, clock: Clock) -> Iterator[Callable[..., RegistryClient]]:
     """Makes clients for which the server is Docker Hub."""
-    made: list[Registry] = []
+    made: list[RegistryClient] = []
 
-    def make(**options: Any) -> Registry:  # noqa: ANN401 - the client's own arguments
+    def make(**options: Any) -> RegistryClient:  # noqa: ANN401 - the client's own arguments
         given: dict[str, Any] = {"docker_hub_mirror": server.url, "timeout_s": 5.0, "clock": clock}
-        registry = Registry(**given | options)
+        registry = RegistryClient(**given | options)
         made.append(registry)
         return registry
 
@@ -114,7 +114,7 @@ def on(server: RegistryServer, name: str = "meteor/galaxy-app:latest") -> ImageR
     return ImageReference.parse(f"{server.authority}/{name}")
 
 
-def resolved_error(registry: Registry, reference: ImageReference = APP) -> GalaxyError:
+def resolved_error(registry: RegistryClient, reference: ImageReference = APP) -> GalaxyError:
     with pytest.raises(GalaxyError) as caught:
         registry.resolve(reference)
     assert str(reference) in str(caught.value)
@@ -125,7 +125,9 @@ def resolved_error(registry: Registry, reference: ImageReference = APP) -> Galax
 # --- one question
 
 
-def test_a_tag_costs_one_head_and_no_get(server: RegistryServer, client: Callable[..., Registry]) -> None:
+def test_a_tag_costs_one_head_and_no_get(
+    server: RegistryServer, client: Callable[..., RegistryClient]
+) -> None:
     registry = client()
     for _ in range(3):
         assert registry.resolve(APP) == DIGEST
@@ -133,20 +135,22 @@ def test_a_tag_costs_one_head_and_no_get(server: RegistryServer, client: Callabl
 
 
 def test_all_four_manifest_types_are_accepted(
-    server: RegistryServer, client: Callable[..., Registry]
+    server: RegistryServer, client: Callable[..., RegistryClient]
 ) -> None:
     client().resolve(APP)
     assert {part.strip() for part in server.seen[0].headers["accept"].split(",")} == ALL_TYPES
 
 
-def test_a_pinned_reference_costs_nothing(server: RegistryServer, client: Callable[..., Registry]) -> None:
+def test_a_pinned_reference_costs_nothing(
+    server: RegistryServer, client: Callable[..., RegistryClient]
+) -> None:
     assert client().resolve(ImageReference.parse(f"meteor/gone:1@{DIGEST}")) == DIGEST
     assert server.seen == []
 
 
 @pytest.mark.parametrize("fault", [{"omit_digest": True}, {"wrong_digest": "md5:1"}, {"no_head": True}])
 def test_without_a_usable_digest_header_the_bytes_are_hashed(
-    server: RegistryServer, client: Callable[..., Registry], fault: dict[str, Any]
+    server: RegistryServer, client: Callable[..., RegistryClient], fault: dict[str, Any]
 ) -> None:
     body = b'{ "schemaVersion" : 2 ,\n "config":{}, "layers":[] }\n'
     server.put("meteor/spaced", "1", body)
@@ -157,7 +161,7 @@ def test_without_a_usable_digest_header_the_bytes_are_hashed(
 
 
 def test_bytes_that_do_not_have_their_digest_are_refused(
-    server: RegistryServer, client: Callable[..., Registry]
+    server: RegistryServer, client: Callable[..., RegistryClient]
 ) -> None:
     registry = client()
     server.faults.body = BODY + b" "
@@ -166,7 +170,9 @@ def test_bytes_that_do_not_have_their_digest_are_refused(
             registry.manifest(reference)
 
 
-def test_the_old_manifest_format_is_refused(server: RegistryServer, client: Callable[..., Registry]) -> None:
+def test_the_old_manifest_format_is_refused(
+    server: RegistryServer, client: Callable[..., RegistryClient]
+) -> None:
     server.put(
         "meteor/old",
         "1",
@@ -177,7 +183,7 @@ def test_the_old_manifest_format_is_refused(server: RegistryServer, client: Call
         client().manifest(ImageReference.parse("meteor/old:1"))
 
 
-def test_connections_are_kept_alive(server: RegistryServer, client: Callable[..., Registry]) -> None:
+def test_connections_are_kept_alive(server: RegistryServer, client: Callable[..., RegistryClient]) -> None:
     registry = client()
     for tag in ("latest", "missing", "latest"):
         reference = ImageReference.parse(f"meteor/galaxy-app:{tag}")
@@ -190,7 +196,7 @@ def test_connections_are_kept_alive(server: RegistryServer, client: Callable[...
 
 
 def test_a_kept_alive_connection_that_was_closed_meanwhile_does_no_harm(
-    server: RegistryServer, client: Callable[..., Registry]
+    server: RegistryServer, client: Callable[..., RegistryClient]
 ) -> None:
     registry = client()
     server.faults.close_after_answer = True
@@ -198,7 +204,7 @@ def test_a_kept_alive_connection_that_was_closed_meanwhile_does_no_harm(
         assert registry.resolve(APP) == DIGEST
 
 
-def test_rate_limit_headers_are_values(server: RegistryServer, client: Callable[..., Registry]) -> None:
+def test_rate_limit_headers_are_values(server: RegistryServer, client: Callable[..., RegistryClient]) -> None:
     registry = client()
     registry.resolve(APP)
     assert registry.rate_limit(APP) is None
@@ -208,21 +214,21 @@ def test_rate_limit_headers_are_values(server: RegistryServer, client: Callable[
 
 
 def test_pull_source_is_the_mirror_for_docker_hub_only(
-    server: RegistryServer, client: Callable[..., Registry]
+    server: RegistryServer, client: Callable[..., RegistryClient]
 ) -> None:
     elsewhere = ImageReference.parse("ghcr.io/meteor/galaxy-app:1")
     debian = ImageReference.parse("debian:12")
     assert client().pull_source(APP) == f"{server.authority}/meteor/galaxy-app"
     assert client().pull_source(debian) == f"{server.authority}/library/debian"
     assert client().pull_source(elsewhere) == "ghcr.io/meteor/galaxy-app"
-    assert Registry().pull_source(debian) == "docker.io/library/debian"
+    assert RegistryClient().pull_source(debian) == "docker.io/library/debian"
 
 
 # --- tokens
 
 
 def test_a_token_is_fetched_once_for_many_threads(
-    server: RegistryServer, client: Callable[..., Registry]
+    server: RegistryServer, client: Callable[..., RegistryClient]
 ) -> None:
     server.want_tokens()
     server.token_delay_s = 0.1
@@ -233,7 +239,7 @@ def test_a_token_is_fetched_once_for_many_threads(
 
 
 def test_after_the_first_challenge_a_repository_costs_one_head_and_one_token(
-    server: RegistryServer, client: Callable[..., Registry]
+    server: RegistryServer, client: Callable[..., RegistryClient]
 ) -> None:
     server.want_tokens()
     registry = client()
@@ -248,7 +254,7 @@ def test_after_the_first_challenge_a_repository_costs_one_head_and_one_token(
 
 
 def test_a_token_is_renewed_shortly_before_it_expires(
-    server: RegistryServer, client: Callable[..., Registry], clock: Clock
+    server: RegistryServer, client: Callable[..., RegistryClient], clock: Clock
 ) -> None:
     server.want_tokens()
     registry = client()
@@ -260,7 +266,7 @@ def test_a_token_is_renewed_shortly_before_it_expires(
 
 
 def test_a_token_that_the_registry_forgot_is_fetched_again(
-    server: RegistryServer, client: Callable[..., Registry], clock: Clock
+    server: RegistryServer, client: Callable[..., RegistryClient], clock: Clock
 ) -> None:
     server.want_tokens()
     registry = client()
@@ -272,7 +278,7 @@ def test_a_token_that_the_registry_forgot_is_fetched_again(
 
 
 def test_a_scope_that_the_registry_names_is_used(
-    server: RegistryServer, client: Callable[..., Registry]
+    server: RegistryServer, client: Callable[..., RegistryClient]
 ) -> None:
     server.want_tokens()
     server.scope = "aws"
@@ -281,7 +287,7 @@ def test_a_scope_that_the_registry_names_is_used(
 
 
 def test_a_login_is_sent_to_the_token_service_and_never_to_the_registry(
-    server: RegistryServer, client: Callable[..., Registry]
+    server: RegistryServer, client: Callable[..., RegistryClient]
 ) -> None:
     server.want_tokens()
     server.logins = {"meteor": "pass:word"}
@@ -293,7 +299,7 @@ def test_a_login_is_sent_to_the_token_service_and_never_to_the_registry(
 
 
 def test_a_login_of_one_registry_is_not_used_for_another(
-    server: RegistryServer, other: RegistryServer, client: Callable[..., Registry]
+    server: RegistryServer, other: RegistryServer, client: Callable[..., RegistryClient]
 ) -> None:
     other.realm = f"{server.url}/token"
     server.logins = {"meteor": "hunter2"}
@@ -303,7 +309,7 @@ def test_a_login_of_one_registry_is_not_used_for_another(
     assert server.seen[0].authorization is None
 
 
-def test_basic_authentication_works(server: RegistryServer, client: Callable[..., Registry]) -> None:
+def test_basic_authentication_works(server: RegistryServer, client: Callable[..., RegistryClient]) -> None:
     server.challenge = "Basic"
     server.logins = {"meteor": "hunter2"}
     assert client(credentials={"docker.io": ("meteor", "hunter2")}).resolve(APP) == DIGEST
@@ -318,7 +324,7 @@ def test_basic_authentication_works(server: RegistryServer, client: Callable[...
     ],
 )
 def test_challenges_are_read_in_every_spelling(
-    server: RegistryServer, client: Callable[..., Registry], challenge: str
+    server: RegistryServer, client: Callable[..., RegistryClient], challenge: str
 ) -> None:
     server.challenge = challenge.format(realm=f"{server.url}/token")
     assert client().resolve(APP) == DIGEST
@@ -329,14 +335,14 @@ def test_challenges_are_read_in_every_spelling(
     ["", "Negotiate", "Bearer", 'Bearer realm="', "Bearer realm=ftp://x/", "Bearer realm=http://["],
 )
 def test_a_challenge_that_makes_no_sense_is_an_error_of_ours(
-    server: RegistryServer, client: Callable[..., Registry], challenge: str
+    server: RegistryServer, client: Callable[..., RegistryClient], challenge: str
 ) -> None:
     server.challenge = challenge
     resolved_error(client())
 
 
 def test_a_token_that_does_not_fit_in_a_header_is_refused(
-    server: RegistryServer, client: Callable[..., Registry], monkeypatch: pytest.MonkeyPatch
+    server: RegistryServer, client: Callable[..., RegistryClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.want_tokens()
     monkeypatch.setattr(server, "issue", lambda *_: "secret\r\nX-Evil: 1")
@@ -349,7 +355,7 @@ def test_a_token_that_does_not_fit_in_a_header_is_refused(
 
 
 def test_missing_or_private_on_docker_hub_is_not_found(
-    server: RegistryServer, client: Callable[..., Registry]
+    server: RegistryServer, client: Callable[..., RegistryClient]
 ) -> None:
     server.want_tokens()
     server.private = {"meteor/galaxy-app"}
@@ -360,7 +366,7 @@ def test_missing_or_private_on_docker_hub_is_not_found(
 
 
 def test_missing_is_not_found_and_denied_is_denied_elsewhere(
-    server: RegistryServer, client: Callable[..., Registry]
+    server: RegistryServer, client: Callable[..., RegistryClient]
 ) -> None:
     registry = client(internal_hosts=[server.authority])
     assert type(resolved_error(registry, on(server, "no/such:1"))) is BaseImageNotFound
@@ -372,7 +378,7 @@ def test_missing_is_not_found_and_denied_is_denied_elsewhere(
 
 
 def test_a_wrong_login_is_denied_and_not_in_the_message(
-    server: RegistryServer, client: Callable[..., Registry]
+    server: RegistryServer, client: Callable[..., RegistryClient]
 ) -> None:
     server.want_tokens()
     server.logins = {"meteor": "right"}
@@ -384,7 +390,7 @@ def test_a_wrong_login_is_denied_and_not_in_the_message(
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
 def test_an_error_of_the_registry_is_an_outage(
-    server: RegistryServer, client: Callable[..., Registry], status: int
+    server: RegistryServer, client: Callable[..., RegistryClient], status: int
 ) -> None:
     server.faults.status = status
     error = resolved_error(client())
@@ -394,7 +400,7 @@ def test_an_error_of_the_registry_is_an_outage(
 
 
 def test_nobody_listening_and_no_answer_are_outages(
-    server: RegistryServer, client: Callable[..., Registry]
+    server: RegistryServer, client: Callable[..., RegistryClient]
 ) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -406,7 +412,7 @@ def test_nobody_listening_and_no_answer_are_outages(
     assert "can't be reached" in str(error)
 
 
-def test_a_name_without_an_address_is_an_outage(client: Callable[..., Registry]) -> None:
+def test_a_name_without_an_address_is_an_outage(client: Callable[..., RegistryClient]) -> None:
     error = resolved_error(client(), ImageReference.parse("registry.invalid/a/b:1"))
     assert type(error) is RegistryUnavailable
     assert "name service" in str(error)
@@ -414,7 +420,7 @@ def test_a_name_without_an_address_is_an_outage(client: Callable[..., Registry])
 
 @pytest.mark.parametrize("status", [204, 400, 418])
 def test_other_statuses_are_never_a_digest(
-    server: RegistryServer, client: Callable[..., Registry], status: int
+    server: RegistryServer, client: Callable[..., RegistryClient], status: int
 ) -> None:
     server.faults.status = status
     server.faults.headers = {"Docker-Content-Digest": DIGEST}
@@ -428,7 +434,7 @@ def test_other_statuses_are_never_a_digest(
 
 @pytest.mark.parametrize("fault", ["silent", "drip_s"])
 def test_a_call_ends_at_its_deadline_however_slowly_bytes_drip_in(
-    server: RegistryServer, client: Callable[..., Registry], fault: str
+    server: RegistryServer, client: Callable[..., RegistryClient], fault: str
 ) -> None:
     setattr(server.faults, fault, 0.05)
     begun = time.monotonic()
@@ -439,7 +445,7 @@ def test_a_call_ends_at_its_deadline_however_slowly_bytes_drip_in(
 
 
 def test_all_requests_of_a_call_share_the_deadline(
-    server: RegistryServer, client: Callable[..., Registry]
+    server: RegistryServer, client: Callable[..., RegistryClient]
 ) -> None:
     server.want_tokens()
     server.token_delay_s = 0.4
@@ -451,7 +457,7 @@ def test_all_requests_of_a_call_share_the_deadline(
 
 
 def test_slow_name_service_does_not_outlast_the_deadline(
-    client: Callable[..., Registry], monkeypatch: pytest.MonkeyPatch
+    client: Callable[..., RegistryClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answered = Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [answered.wait(5)])
@@ -462,21 +468,23 @@ def test_slow_name_service_does_not_outlast_the_deadline(
     assert "in time" in str(error)
 
 
-def test_an_endless_answer_is_cut_off(server: RegistryServer, client: Callable[..., Registry]) -> None:
+def test_an_endless_answer_is_cut_off(server: RegistryServer, client: Callable[..., RegistryClient]) -> None:
     server.faults.endless_body = True
     with pytest.raises(RegistryError, match="more than"):
         client().manifest(APP)
     assert server.endless_bytes < 3 * MAX_BODY_BYTES  # what is in the sockets' buffers counts as sent
 
 
-def test_a_large_answer_is_not_even_begun(server: RegistryServer, client: Callable[..., Registry]) -> None:
+def test_a_large_answer_is_not_even_begun(
+    server: RegistryServer, client: Callable[..., RegistryClient]
+) -> None:
     server.faults.body = b" " * (5 * 1024 * 1024)
     with pytest.raises(RegistryError, match="more than"):
         client().manifest(APP)
 
 
 def test_broken_tls_is_an_outage_and_a_trusted_certificate_is_not(
-    client: Callable[..., Registry], certificate: Path
+    client: Callable[..., RegistryClient], certificate: Path
 ) -> None:
     with RegistryServer().running(certificate) as secure:
         secure.put("meteor/galaxy-app", "latest", BODY)
@@ -501,7 +509,7 @@ def test_broken_tls_is_an_outage_and_a_trusted_certificate_is_not(
 
 @pytest.mark.parametrize("form", ["seconds", "date"])
 def test_a_throttled_host_is_left_alone_as_long_as_it_says(
-    server: RegistryServer, client: Callable[..., Registry], clock: Clock, form: str
+    server: RegistryServer, client: Callable[..., RegistryClient], clock: Clock, form: str
 ) -> None:
     # a date counts from the server's own clock, which is the real one here and not the test's
     server.faults.headers = {
@@ -527,7 +535,7 @@ def test_a_throttled_host_is_left_alone_as_long_as_it_says(
 
 @pytest.mark.parametrize("value", ["", "soon", "-5", "99999999999999999999", "Fri, 99 Foo 2026"])
 def test_a_senseless_retry_after_still_pauses(
-    server: RegistryServer, client: Callable[..., Registry], value: str
+    server: RegistryServer, client: Callable[..., RegistryClient], value: str
 ) -> None:
     server.faults.status, server.faults.headers = 429, {"Retry-After": value}
     error = resolved_error(client())
@@ -536,7 +544,7 @@ def test_a_senseless_retry_after_still_pauses(
 
 
 def test_a_throttled_token_service_pauses_too(
-    server: RegistryServer, client: Callable[..., Registry]
+    server: RegistryServer, client: Callable[..., RegistryClient]
 ) -> None:
     server.want_tokens()
     server.faults.token_status, server.faults.headers = 429, {"Retry-After": "50"}
@@ -547,7 +555,7 @@ def test_a_throttled_token_service_pauses_too(
 
 
 def test_a_throttled_host_does_not_stop_others(
-    server: RegistryServer, other: RegistryServer, client: Callable[..., Registry]
+    server: RegistryServer, other: RegistryServer, client: Callable[..., RegistryClient]
 ) -> None:
     server.faults.status = 429
     registry = client(internal_hosts=[other.authority])
@@ -556,7 +564,7 @@ def test_a_throttled_host_does_not_stop_others(
 
 
 def test_a_failing_host_is_left_alone_and_tried_by_one_request(
-    server: RegistryServer, client: Callable[..., Registry], clock: Clock
+    server: RegistryServer, client: Callable[..., RegistryClient], clock: Clock
 ) -> None:
     server.faults.status = 503
     registry = client()
@@ -576,7 +584,7 @@ def test_a_failing_host_is_left_alone_and_tried_by_one_request(
 
 
 def test_who_insists_asks_a_host_that_is_left_alone_and_finds_it_back(
-    server: RegistryServer, client: Callable[..., Registry]
+    server: RegistryServer, client: Callable[..., RegistryClient]
 ) -> None:
     server.faults.status = 503
     registry = client()
@@ -589,7 +597,7 @@ def test_who_insists_asks_a_host_that_is_left_alone_and_finds_it_back(
 
 
 def test_who_insists_still_keeps_a_pause_that_a_host_asked_for(
-    server: RegistryServer, client: Callable[..., Registry]
+    server: RegistryServer, client: Callable[..., RegistryClient]
 ) -> None:
     server.faults.status = 429
     registry = client()
@@ -600,7 +608,7 @@ def test_who_insists_still_keeps_a_pause_that_a_host_asked_for(
 
 
 def test_a_failing_host_is_tried_by_one_thread_only(
-    server: RegistryServer, client: Callable[..., Registry], clock: Clock
+    server: RegistryServer, client: Callable[..., RegistryClient], clock: Clock
 ) -> None:
     server.faults.status = 503
     registry = client(timeout_s=0.5)
@@ -615,7 +623,7 @@ def test_a_failing_host_is_tried_by_one_thread_only(
 
 
 def test_missing_images_do_not_open_the_breaker(
-    server: RegistryServer, client: Callable[..., Registry]
+    server: RegistryServer, client: Callable[..., RegistryClient]
 ) -> None:
     registry = client()
     for number in range(FAILURES_TO_OPEN * 2):
@@ -628,7 +636,7 @@ def test_missing_images_do_not_open_the_breaker(
 
 
 def test_a_redirect_is_followed_without_the_token(
-    server: RegistryServer, other: RegistryServer, client: Callable[..., Registry]
+    server: RegistryServer, other: RegistryServer, client: Callable[..., RegistryClient]
 ) -> None:
     server.want_tokens()
     registry = client(internal_hosts=[other.authority])
@@ -640,7 +648,7 @@ def test_a_redirect_is_followed_without_the_token(
 
 
 def test_the_token_does_not_come_back_after_a_detour(
-    server: RegistryServer, other: RegistryServer, client: Callable[..., Registry]
+    server: RegistryServer, other: RegistryServer, client: Callable[..., RegistryClient]
 ) -> None:
     server.want_tokens()
     registry = client(internal_hosts=[other.authority])
@@ -653,7 +661,7 @@ def test_the_token_does_not_come_back_after_a_detour(
 
 
 def test_a_redirect_within_the_host_keeps_the_token(
-    server: RegistryServer, client: Callable[..., Registry]
+    server: RegistryServer, client: Callable[..., RegistryClient]
 ) -> None:
     server.want_tokens()
     registry = client()
@@ -670,14 +678,14 @@ def test_a_redirect_within_the_host_keeps_the_token(
     ["http://[", "https://x:y/", "https://u:p@127.0.0.1/", "file:///etc/passwd", "https:///", "\x80", ""],
 )
 def test_a_redirect_to_nowhere_is_an_error_of_ours(
-    server: RegistryServer, client: Callable[..., Registry], place: str
+    server: RegistryServer, client: Callable[..., RegistryClient], place: str
 ) -> None:
     server.faults.redirect_to = place
     assert isinstance(resolved_error(client()), RegistryError)
 
 
 def test_a_redirected_login_does_not_reach_the_other_host(
-    server: RegistryServer, other: RegistryServer, client: Callable[..., Registry]
+    server: RegistryServer, other: RegistryServer, client: Callable[..., RegistryClient]
 ) -> None:
     server.want_tokens()
     server.faults.token_redirect_to = f"{other.url}/token"
@@ -687,7 +695,7 @@ def test_a_redirected_login_does_not_reach_the_other_host(
 
 
 def test_a_challenge_of_the_redirects_target_gets_no_token(
-    server: RegistryServer, other: RegistryServer, client: Callable[..., Registry]
+    server: RegistryServer, other: RegistryServer, client: Callable[..., RegistryClient]
 ) -> None:
     other.want_tokens()
     server.faults.redirect_to = other.url + "{path}"
@@ -696,7 +704,7 @@ def test_a_challenge_of_the_redirects_target_gets_no_token(
 
 
 def test_a_reference_to_an_internal_address_is_not_followed(
-    other: RegistryServer, client: Callable[..., Registry]
+    other: RegistryServer, client: Callable[..., RegistryClient]
 ) -> None:
     error = resolved_error(client(), on(other))
     assert type(error) is RegistryBlocked
@@ -706,7 +714,11 @@ def test_a_reference_to_an_internal_address_is_not_followed(
 @pytest.mark.parametrize("way", ["redirect", "realm"])
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_redirect_or_realm_to_an_internal_address_is_not_followed(
-    server: RegistryServer, other: RegistryServer, client: Callable[..., Registry], way: str, scheme: str
+    server: RegistryServer,
+    other: RegistryServer,
+    client: Callable[..., RegistryClient],
+    way: str,
+    scheme: str,
 ) -> None:
     inside = f"{scheme}://{other.authority}"
     if way == "redirect":
@@ -720,7 +732,7 @@ def test_a_redirect_or_realm_to_an_internal_address_is_not_followed(
 
 
 def test_a_name_that_leads_inside_at_the_moment_of_connecting_is_not_followed(
-    other: RegistryServer, client: Callable[..., Registry], monkeypatch: pytest.MonkeyPatch
+    other: RegistryServer, client: Callable[..., RegistryClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers = iter(["93.184.216.34", "127.0.0.1"])
     real = socket.getaddrinfo
@@ -738,7 +750,7 @@ def test_a_name_that_leads_inside_at_the_moment_of_connecting_is_not_followed(
 
 
 def test_one_internal_address_among_public_ones_is_enough_to_refuse(
-    client: Callable[..., Registry], monkeypatch: pytest.MonkeyPatch
+    client: Callable[..., RegistryClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ends = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip, 443)) for ip in ("93.184.216.34", "10.0.0.1")]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: ends)
@@ -749,7 +761,7 @@ def test_one_internal_address_among_public_ones_is_enough_to_refuse(
 def test_no_proxy_or_netrc_of_the_environment_is_used(
     server: RegistryServer,
     other: RegistryServer,
-    client: Callable[..., Registry],
+    client: Callable[..., RegistryClient],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
@@ -767,7 +779,7 @@ def test_no_proxy_or_netrc_of_the_environment_is_used(
 )
 def test_a_malformed_mirror_is_refused_at_once(mirror: str) -> None:
     with pytest.raises(ValueError, match="registry's address"):
-        Registry(docker_hub_mirror=mirror)
+        RegistryClient(docker_hub_mirror=mirror)
 
 
 class not_connected_to:  # noqa: N801 - reads as a statement

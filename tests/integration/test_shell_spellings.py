@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from galaxy.domain.redaction import Redactor
+from galaxy.domain.output.redaction import Redactor
 from tests.conftest import unavailable
 from tests.support.base_images import BASH, BUSYBOX
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from celery import Celery
 
-from galaxy.adapters.keys import Keys
 from galaxy.adapters.queue import BUILDS, BULK_BUILDS
+from galaxy.adapters.store.keys import Keys
 from galaxy.domain.errors import NotFound
 from galaxy.domain.models import VersionRef
 from galaxy.domain.states import VersionState

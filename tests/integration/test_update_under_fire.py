@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from galaxy.domain.image_reference import ImageReference
+from galaxy.domain.base_images.image_reference import ImageReference
 from galaxy.domain.models import BuiltImage, VersionRef
 from galaxy.domain.states import Step, VersionState
 from tests.conftest import unavailable

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from docker.errors import ImageNotFound
 
-from galaxy.adapters.engine import Image
-from galaxy.adapters.fake_engine import BASH_SCRIPT, Program, succeed
+from galaxy.adapters.engine.ports import Image
+from tests.support.fake_engine import BASH_SCRIPT, Program, succeed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import docker
 
-    from galaxy.domain.contract import SetupScript
+    from galaxy.domain.base_images.contract import SetupScript
 
 BASH, BUSYBOX = Path("/bin/bash-static"), Path("/bin/busybox")
 _APPLETS = ("sh", "sleep", "cat", "env", "mkdir", "id", "tar", "wget", "httpd", "true", "ls", "seq", "rm")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import requests
 from docker.errors import APIError
 
-from galaxy.adapters.engine import Image
+from galaxy.adapters.engine.ports import Image
 from tests.conftest import unavailable
 
 if TYPE_CHECKING:

@@ -8,17 +8,17 @@ from uuid import uuid4
 
 from docker.errors import ImageNotFound, NotFound
 
-from galaxy.adapters.docker_engine import DockerEngine
-from galaxy.adapters.fake_engine import FakeEngine
-from galaxy.adapters.registry import Registry
+from galaxy.adapters.engine.docker.engine import DockerEngine
+from galaxy.adapters.registry import RegistryClient
+from galaxy.domain.base_images.image_reference import ImageReference
 from galaxy.domain.errors import BaseImageNotFound
-from galaxy.domain.image_reference import ImageReference
 from galaxy.domain.names import VOLUME
+from tests.support.fake_engine import FakeEngine
 
 if TYPE_CHECKING:
     import docker
 
-    from galaxy.adapters.engine import Engine, Image
+    from galaxy.adapters.engine.ports import Engine, Image
     from tests.support.base_images import BaseImages, BaseImageSpec
     from tests.support.docker_registry import DockerRegistry
 
@@ -146,7 +146,7 @@ class DockerUnderTest:
         self.api.tag(image.id, repository, tag)
 
     def registry_digest(self, repository: str, tag: str) -> str | None:
-        with closing(Registry(internal_hosts=[self.registry])) as registry:
+        with closing(RegistryClient(internal_hosts=[self.registry])) as registry:
             try:
                 return registry.resolve(ImageReference.parse(f"{repository}:{tag}"))
             except BaseImageNotFound:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from galaxy.adapters.engine import carry_on
-from galaxy.adapters.fake_engine import FakeEngine
+from galaxy.adapters.engine.ports import never_cancelled
 from galaxy.bootstrap import Pipeline
+from tests.support.fake_engine import FakeEngine
 from workers import app
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from galaxy.adapters.engine import Image
+    from galaxy.adapters.engine.ports import Image
 
 __all__ = ["app"]
 
@@ -25,13 +25,13 @@ class ObligingEngine(FakeEngine):
         self,
         repository: str,
         digest: str,
-        keep_going: Callable[[], None],
-        on_progress: Callable[[], None] = carry_on,
+        check_cancelled: Callable[[], None],
+        on_progress: Callable[[], None] = never_cancelled,
     ) -> Image:
         if f"{repository}@{digest}" not in self._registries:
             published = self.publish(repository, {"Cmd": ["/bin/true"]})
             self._registries[f"{repository}@{digest}"] = self._registries[f"{repository}@{published}"]
-        return super().pull(repository, digest, keep_going, on_progress)
+        return super().pull(repository, digest, check_cancelled, on_progress)
 
 
 def _engine(_: Pipeline) -> ObligingEngine:

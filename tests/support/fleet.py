@@ -20,8 +20,8 @@ from pydantic import SecretStr
 from redis import Redis
 from redis.exceptions import RedisError
 
-from galaxy.adapters.keys import Keys
-from galaxy.adapters.store import RedisStore
+from galaxy.adapters.store.keys import Keys
+from galaxy.adapters.store.versions import VersionStore
 from galaxy.domain.models import NewVersion, VersionRef
 from galaxy.domain.states import UNFINISHED, VersionState
 
@@ -200,7 +200,7 @@ class Fleet:
         }
         self.celery_app = "workers"
         self._store_redis = Redis.from_url(self.redis.url(self.store_db), decode_responses=True)
-        self.store = RedisStore(self._store_redis, Keys("galaxy"), lease_s=2, requeue_after_s=2)
+        self.store = VersionStore(self._store_redis, Keys("galaxy"), lease_s=2, requeue_after_s=2)
         self._processes: list[Process] = []
 
     # -- processes

@@ -7,8 +7,8 @@ from uuid import uuid4
 
 from pydantic import SecretStr
 
-from galaxy.adapters.keys import Keys
-from galaxy.adapters.store import RedisStore
+from galaxy.adapters.store.keys import Keys
+from galaxy.adapters.store.versions import VersionStore
 from galaxy.domain.models import Attempt, BuiltImage, NewVersion, StepTiming, VersionRef
 from galaxy.domain.states import Step, VersionState
 
@@ -27,9 +27,11 @@ BUILT = BuiltImage(
 STEPS = (StepTiming(step=Step.PULL, started_at_ms=1, duration_ms=2),)
 
 
-def make_store(redis: Redis, prefix: str, *, lease_s: float = 60, requeue_after_s: float = 60) -> RedisStore:
+def make_store(
+    redis: Redis, prefix: str, *, lease_s: float = 60, requeue_after_s: float = 60
+) -> VersionStore:
     """A store; with `lease_s=0` whoever claims is taken for lost at once."""
-    return RedisStore(redis, Keys(prefix), lease_s=lease_s, requeue_after_s=requeue_after_s)
+    return VersionStore(redis, Keys(prefix), lease_s=lease_s, requeue_after_s=requeue_after_s)
 
 
 def new_version(app: str = APP) -> NewVersion:
@@ -45,7 +47,7 @@ def new_version(app: str = APP) -> NewVersion:
     )
 
 
-def deploy(store: RedisStore, app: str = APP, *, key: str | None = None) -> VersionRef:
+def deploy(store: VersionStore, app: str = APP, *, key: str | None = None) -> VersionRef:
     """Makes the app's next version."""
     created = store.create_version(
         new_version(app), idempotency_key=key or uuid4().hex, fingerprint="f", retention_s=3600
@@ -53,28 +55,28 @@ def deploy(store: RedisStore, app: str = APP, *, key: str | None = None) -> Vers
     return VersionRef(app, created.number)
 
 
-def claim(store: RedisStore, ref: VersionRef) -> Attempt:
+def claim(store: VersionStore, ref: VersionRef) -> Attempt:
     """Begins an attempt that can be begun."""
     attempt = store.claim(ref)
     assert isinstance(attempt, Attempt), attempt
     return attempt
 
 
-def fail(store: RedisStore, ref: VersionRef) -> Attempt:
+def fail(store: VersionStore, ref: VersionRef) -> Attempt:
     """Begins an attempt that fails, and is tried again at once."""
     attempt = claim(store, ref)
     store.fail(attempt, "It rained.", retry_in_s=0, steps=STEPS)
     return attempt
 
 
-def build(store: RedisStore, ref: VersionRef) -> Attempt:
+def build(store: VersionStore, ref: VersionRef) -> Attempt:
     """Begins an attempt that succeeds."""
     attempt = claim(store, ref)
     assert store.finish(attempt, BUILT, STEPS) is None
     return attempt
 
 
-def bring_to(store: RedisStore, state: VersionState, app: str = APP) -> tuple[VersionRef, Attempt | None]:
+def bring_to(store: VersionStore, state: VersionState, app: str = APP) -> tuple[VersionRef, Attempt | None]:
     """Makes a version in this state; with its last attempt, if it had any."""
     ref = deploy(store, app)
     attempt: Attempt | None = None
@@ -100,7 +102,7 @@ def bring_to(store: RedisStore, state: VersionState, app: str = APP) -> tuple[Ve
     return ref, attempt
 
 
-def _bring_further(store: RedisStore, ref: VersionRef, state: VersionState) -> None:
+def _bring_further(store: VersionStore, ref: VersionRef, state: VersionState) -> None:
     if state is VersionState.BUILT:
         return
     store.begin_rollout(ref)

@@ -7,30 +7,30 @@ from typing import TYPE_CHECKING, Any, cast
 
 from redis import ConnectionPool, Redis, UnixDomainSocketConnection
 
-from galaxy.adapters.base_image_store import BaseImageStore
-from galaxy.adapters.keys import Keys
-from galaxy.adapters.log_stream import LogStream
+from galaxy.adapters.logs.stream import LogStream
 from galaxy.adapters.registry import Manifest
 from galaxy.adapters.registry.manifest import OCI_INDEX, OCI_MANIFEST, PlatformManifest
-from galaxy.adapters.update_store import UpdateStore
+from galaxy.adapters.store.base_images import BaseImageStore
+from galaxy.adapters.store.keys import Keys
+from galaxy.adapters.store.updates import UpdateStore
+from galaxy.domain.base_images.image_reference import ImageReference
+from galaxy.domain.base_images.updates import Compare, Waves
 from galaxy.domain.errors import BaseImageNotFound, RegistryDenied
-from galaxy.domain.image_reference import ImageReference
 from galaxy.domain.models import Attempt, BuiltImage, VersionRef
 from galaxy.domain.states import Step, VersionState
-from galaxy.domain.updates import Compare, Waves
 from galaxy.services.announcer import Announcer
 from galaxy.services.base_images import BaseImages
 from galaxy.services.fan_out import FanOut
-from galaxy.services.levels import Levels, Platforms
 from galaxy.services.logbook import Logbook
 from galaxy.services.rebuilds import Rebuilds
-from galaxy.services.registries import Registries
+from galaxy.services.snapshots import Platforms, SnapshotReader
+from galaxy.services.throttled_registry import ThrottledRegistry
 from galaxy.settings import Settings
 from tests.support.stores import deploy, make_store
 
 if TYPE_CHECKING:
     from galaxy.adapters.queue import NewVersionCall, TaskQueue
-    from galaxy.adapters.registry import Registry
+    from galaxy.adapters.registry import RegistryClient
     from galaxy.domain.models import Version
 
 IMAGE = "docker.io/meteor/galaxy-app:latest"
@@ -59,7 +59,7 @@ class Tags:
         images = (PlatformManifest("linux", "amd64", "", digest(ours)),)
         return self._put(image, Manifest(OCI_INDEX, digest(name), b"", images))
 
-    def resolve(self, reference: ImageReference, *, insist: bool = False) -> str:  # noqa: ARG002 - as Registry
+    def resolve(self, reference: ImageReference, *, insist: bool = False) -> str:  # noqa: ARG002 - as RegistryClient
         self._ask("HEAD", reference)
         if reference.canonical not in self._tags:
             raise BaseImageNotFound(f"There is no image {reference}.")
@@ -122,7 +122,13 @@ def _raw_pool(redis: Redis) -> ConnectionPool:
 class Harbour:
     """All parts, and the shortest way from a moved tag to what came of it."""
 
-    def __init__(self, redis: Redis, prefix: str, registry: Registry | None = None, **options: Any) -> None:  # noqa: ANN401 - of Settings
+    def __init__(
+        self,
+        redis: Redis,
+        prefix: str,
+        registry: RegistryClient | None = None,
+        **options: Any,  # noqa: ANN401 - of Settings
+    ) -> None:
         given: dict[str, Any] = {
             "base_image_poll_s": 0.001,
             "update_waves": "100%",
@@ -136,20 +142,20 @@ class Harbour:
         self._logs_redis = Redis(connection_pool=_raw_pool(redis))
         self.logs = LogStream(self._logs_redis, self.keys, retention_s=3600, max_bytes=10**7)
         self.announcer = Announcer(self.store, Logbook(self.logs, attempt_max_bytes=10**6))
-        queue, registry = cast("TaskQueue", self.queue), registry or cast("Registry", self.tags)
+        queue, registry = cast("TaskQueue", self.queue), registry or cast("RegistryClient", self.tags)
         self.registry = registry
         rate = settings.registry_requests_per_s
         self.images = BaseImageStore(redis, self.keys, lease_s=60, requests_per_s=rate)
         self.updates = UpdateStore(
             redis, self.keys, in_flight=settings.bulk_builds_in_flight, requeue_after_s=60
         )
-        self.registries = Registries(registry, self.images)
+        self.registries = ThrottledRegistry(registry, self.images)
         platforms = Platforms(self.images, self.registries, settings.build_platform)
-        self.levels = Levels(self.images, platforms, Compare(settings.base_image_compare))
-        self.rebuilds = Rebuilds(self.updates, self.images, self.levels, queue, self.announcer)
+        self.snapshots = SnapshotReader(self.images, platforms, Compare(settings.base_image_compare))
+        self.rebuilds = Rebuilds(self.updates, self.images, self.snapshots, queue, self.announcer)
         self.fan_out = FanOut(
             self.updates,
-            self.levels,
+            self.snapshots,
             queue,
             waves=Waves.parse(settings.update_waves),
             failure_allowance=settings.update_failure_allowance,
@@ -157,10 +163,10 @@ class Harbour:
         self.base_images = BaseImages(
             store=self.images,
             updates=self.updates,
-            ticks=self.store,
+            heartbeats=self.store,
             registry=registry,
             platforms=platforms,
-            levels=self.levels,
+            snapshots=self.snapshots,
             rebuilds=self.rebuilds,
             settings=settings,
             sleep=lambda _: None,
@@ -214,7 +220,7 @@ class Harbour:
 
     def deliver(self) -> None:
         """Takes all messages of the control workers out of their queue, and what follows, until there are none."""
-        self.rebuilds.keep_going()
+        self.rebuilds.catch_up()
         while self.queue.fan_outs or self.queue.calls:
             while self.queue.calls:
                 self.make(*self.queue.calls.pop(0))
@@ -249,5 +255,5 @@ class Harbour:
         return self.store.version(VersionRef(app, number))
 
     def log(self, app: str) -> str:
-        self.announcer.tell_all()
+        self.announcer.announce_all()
         return "\n".join(line.text for line in self.logs.tail(app, 1000).lines)

@@ -6,30 +6,30 @@ from typing import TYPE_CHECKING, cast
 
 import fakeredis
 
-from galaxy.adapters.fake_engine import FakeEngine
-from galaxy.adapters.keys import Keys
-from galaxy.adapters.log_stream import LogStream
-from galaxy.domain.app_settings import DeployRules
-from galaxy.domain.image_reference import ImageReference
+from galaxy.adapters.logs.stream import LogStream
+from galaxy.adapters.store.keys import Keys
+from galaxy.domain.base_images.image_reference import ImageReference
+from galaxy.domain.deploys.app_settings import DeployRules
 from galaxy.services.announcer import Announcer
 from galaxy.services.build import BuildStage
 from galaxy.services.logbook import Logbook
 from galaxy.services.reconcile import Reconciler
 from galaxy.services.releases import Releases
 from galaxy.settings import Settings
+from tests.support.fake_engine import FakeEngine
 from tests.support.stores import APP, deploy, make_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from galaxy.adapters.fake_engine import Program
     from galaxy.adapters.queue import TaskQueue
-    from galaxy.domain.contract import SetupScript
+    from galaxy.domain.base_images.contract import SetupScript
     from galaxy.domain.log import LogLine
     from galaxy.domain.models import Attempt, Version, VersionRef
     from galaxy.domain.states import Step
     from galaxy.services.build import Outcome
-    from galaxy.services.registries import Registries
+    from galaxy.services.throttled_registry import ThrottledRegistry
+    from tests.support.fake_engine import Program
 
 PREFIX = "workshop"
 REGISTRY = "registry.test"
@@ -123,7 +123,7 @@ class Workshop:
             store=self.store,
             queue=queue,
             engine=self.engine,
-            registry=cast("Registries", self.registry),
+            registry=cast("ThrottledRegistry", self.registry),
             logs=logbook,
             announcer=announcer,
             settings=self.settings,

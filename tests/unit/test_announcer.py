@@ -68,13 +68,13 @@ def test_what_was_told_by_one_who_died_before_the_store_could_forget_it_is_not_t
         raise StoreError("Redis went away.")
 
     with monkeypatch.context() as patched:
-        patched.setattr(workshop.store, "mark_told", die)
+        patched.setattr(workshop.store, "mark_announced", die)
         workshop.announcer.tell(APP)
     assert len(workshop.lines()) == 1
-    assert workshop.store.untold_apps(10) == [APP]
+    assert workshop.store.outbox_apps(10) == [APP]
     workshop.reconciler.run()
     assert len(workshop.lines()) == 1
-    assert workshop.store.untold_apps(10) == []
+    assert workshop.store.outbox_apps(10) == []
 
 
 def test_logs_that_are_away_keep_no_version_from_moving(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from galaxy.domain.app_name import AppName, image_repository, parse_app_name
+from galaxy.domain.deploys.app_name import AppName, image_repository, parse_app_name
 from galaxy.domain.errors import InvalidInput
 
 COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"

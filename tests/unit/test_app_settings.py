@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from galaxy.domain.app_settings import AppSettings, DeployRules
+from galaxy.domain.base_images.image_reference import ImageReference
+from galaxy.domain.deploys.app_settings import AppSettings, DeployRules
+from galaxy.domain.deploys.problems import MAX_LISTED
 from galaxy.domain.errors import InvalidInput
-from galaxy.domain.image_reference import ImageReference
-from galaxy.domain.problems import MAX_TOLD
 
 RULES = DeployRules(
     section="galaxy.meteor.com",
@@ -150,7 +150,7 @@ def test_variables_that_the_platform_sets_are_warned_about(name: str) -> None:
 
 
 def test_warnings_have_an_end() -> None:
-    assert len(parse(ours(**{f"u{number}": 0 for number in range(500)})).warnings) == MAX_TOLD
+    assert len(parse(ours(**{f"u{number}": 0 for number in range(500)})).warnings) == MAX_LISTED
 
 
 def test_secrets_are_not_in_the_representation() -> None:
@@ -402,7 +402,7 @@ def test_a_message_has_an_end_and_says_how_much_it_leaves_out() -> None:
         parse(ours(env={f"{number}": 0 for number in range(300)}))
     assert len(refusal.value.problems) == 600
     lines = refusal.value.message.splitlines()
-    assert len(lines) == MAX_TOLD + 1
+    assert len(lines) == MAX_LISTED + 1
     assert "500 more" in lines[-1]
 
 

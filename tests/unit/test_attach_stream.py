@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from galaxy.adapters.attach_stream import AttachStream, FrameDecoder
+from galaxy.adapters.engine.docker.attach_stream import AttachStream, FrameDecoder
 from galaxy.domain.log import Stream
 
 if TYPE_CHECKING:
@@ -101,12 +101,12 @@ def test_a_silent_stream_asks_again_and_again_whether_to_go_on(
 ) -> None:
     asked = itertools.count(1)
 
-    def keep_going() -> None:
+    def check_cancelled() -> None:
         if next(asked) == 3:
             raise TimeoutError("enough")
 
     with pytest.raises(TimeoutError, match="enough"):
-        AttachStream(ends[0], Owner()).read(lambda *_: None, keep_going)
+        AttachStream(ends[0], Owner()).read(lambda *_: None, check_cancelled)
 
 
 def test_a_closed_stream_is_over_for_the_engine_although_others_hold_on_to_it(

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from galaxy.adapters import log_sender
-from galaxy.adapters.fake_engine import Running, succeed
-from galaxy.adapters.log_writer import LogWriter
-from galaxy.domain.contract import FileKind, SetupScript
+from galaxy.adapters.logs import sender
+from galaxy.adapters.logs.writer import LogWriter
+from galaxy.domain.base_images.contract import FileKind, SetupScript
 from galaxy.domain.errors import (
     AttemptFailed,
     BaseImageNotFound,
@@ -28,22 +27,23 @@ from galaxy.domain.errors import (
 )
 from galaxy.domain.log import Stream
 from galaxy.domain.models import MAX_ATTEMPTS
-from galaxy.domain.redaction import Redactor
+from galaxy.domain.output.redaction import Redactor
 from galaxy.domain.states import Step, VersionState
 from galaxy.services import build
 from galaxy.services.retries import pause_s
 from galaxy.services.signs_of_life import SignsOfLife
 from galaxy.settings import Settings
+from tests.support.fake_engine import Running, succeed
 from tests.support.stores import APP, BUNDLE_URL, ENV_VALUE, claim
 from tests.support.workshop import REGISTRY, Workshop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from galaxy.adapters.fake_engine import Program
-    from galaxy.adapters.log_stream import Batch
+    from galaxy.adapters.logs.stream import Batch
     from galaxy.domain.log import LogBlock
     from galaxy.domain.models import Attempt
+    from tests.support.fake_engine import Program
 
 S = VersionState
 DEADLINE_S = 10
@@ -693,7 +693,7 @@ def hang_log(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> Event:
             raise StoreError("The logs' Redis does not answer.")
         return append(app, blocks, batch)
 
-    monkeypatch.setattr(log_sender, "_BUFFER_BYTES", 50_000)
+    monkeypatch.setattr(sender, "_BUFFER_BYTES", 50_000)
     monkeypatch.setattr(workshop.log, "append", hang)
     return back
 

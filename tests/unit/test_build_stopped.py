@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from galaxy.adapters import store
-from galaxy.adapters.fake_engine import succeed
+from galaxy.adapters.store import versions
 from galaxy.domain.errors import AttemptFailed, EngineError
 from galaxy.domain.states import VersionState
-from galaxy.services import build, claim, lease
+from galaxy.services import build, lease, work_claim
+from tests.support.fake_engine import succeed
 from tests.support.workshop import Workshop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-    from galaxy.adapters.fake_engine import Program
     from galaxy.domain.models import VersionRef
+    from tests.support.fake_engine import Program
 
 S = VersionState
 #: The files in whose lines the signal comes.
-INTERRUPTED = {module.__file__ for module in (build, claim, lease, store)}
+INTERRUPTED = {module.__file__ for module in (build, lease, versions, work_claim)}
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from galaxy.domain.contract import (
+from galaxy.domain.base_images.contract import (
     FileKind,
     SetupScript,
     bash_command,

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from galaxy.domain.app_settings import DeployRules
-from galaxy.domain.deploy_request import MAX_URL_LENGTH, DeployRequest, parse_bundle_url
+from galaxy.domain.base_images.image_reference import ImageReference
+from galaxy.domain.deploys.app_settings import DeployRules
+from galaxy.domain.deploys.deploy_request import MAX_URL_LENGTH, DeployRequest, parse_bundle_url
 from galaxy.domain.errors import InvalidInput
-from galaxy.domain.image_reference import ImageReference
 
 RULES = DeployRules("galaxy.meteor.com", 32 * 1024, ImageReference.parse("meteor/galaxy-app:latest"))
 URL = "https://bundles.example.com/www-42.tar.gz"

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 from urllib3.util import connection
 
-from galaxy.adapters import disk_watch
-from galaxy.adapters.disk_watch import DiskLimits, DiskWatch
-from galaxy.adapters.docker_client import DockerClient
-from galaxy.adapters.docker_engine import DockerEngine
+from galaxy.adapters.engine.docker import disk_watch
+from galaxy.adapters.engine.docker.client import DockerClient
+from galaxy.adapters.engine.docker.disk_watch import DiskLimits, DiskWatch
+from galaxy.adapters.engine.docker.engine import DockerEngine
 from galaxy.domain.errors import DiskLimitReached, EngineError
 from tests.support.fleet import eventually
 
@@ -28,7 +28,7 @@ DEADLINE_S = 10
 
 
 class Stopped(Exception):
-    """What `keep_going` raises in these tests."""
+    """What `check_cancelled` raises in these tests."""
 
 
 class StubEngine(ThreadingHTTPServer):
@@ -133,12 +133,12 @@ def test_a_call_that_was_given_up_between_two_requests_sends_no_second_one(
             raised.append(error)
         over.set()
 
-    def keep_going() -> None:
+    def check_cancelled() -> None:
         if tagged.is_set():
             raise Stopped
 
     with pytest.raises(Stopped):
-        client.call(push, keep_going)
+        client.call(push, check_cancelled)
     given_up.set()
     assert over.wait(DEADLINE_S)
     assert [request.partition("?")[0] for request in engine.requests] == [
@@ -168,12 +168,12 @@ def test_a_connection_that_opens_while_its_call_is_given_up_sends_nothing(
         finally:
             over.set()
 
-    def keep_going() -> None:
+    def check_cancelled() -> None:
         if opening.is_set():
             raise Stopped
 
     with pytest.raises(Stopped):
-        client.call(ask, keep_going)
+        client.call(ask, check_cancelled)
     given_up.set()
     assert over.wait(DEADLINE_S)
     assert engine.requests == ["GET /version"]

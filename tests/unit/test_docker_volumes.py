@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from galaxy.adapters.docker_volumes import named_volumes
-from galaxy.adapters.engine import Image
+from galaxy.adapters.engine.docker.volumes import named_volumes
+from galaxy.adapters.engine.ports import Image
 
 IMAGE = Image(id="sha256:1", config={"Volumes": {"/data/": {}, "/cache": {}, "relative": {}}})
 

@@ -4,14 +4,14 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from galaxy.domain.diagnosis.finding import Severity, any_problem, any_unreachable, fine, problem, warning
 from galaxy.domain.errors import NotFound, StoreError
-from galaxy.domain.health.finding import Level, any_problem, any_unreachable, fine, problem, warning
-from galaxy.services.doctor import Check, run_checks
+from galaxy.services.doctor import Examination, run_checks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from galaxy.domain.health.finding import Finding
+    from galaxy.domain.diagnosis.finding import Finding
 
 
 def _away() -> Iterator[Finding]:
@@ -31,18 +31,18 @@ def _broken() -> Iterator[Finding]:
 
 def test_a_check_that_fails_hides_neither_what_it_found_nor_what_others_find() -> None:
     checks = [
-        Check("store", _away),
-        Check("image", _refused),
-        Check("bug", _broken),
-        Check("last", lambda: [fine("last", "Fine.")]),
+        Examination("store", _away),
+        Examination("image", _refused),
+        Examination("bug", _broken),
+        Examination("last", lambda: [fine("last", "Fine.")]),
     ]
     found = list(run_checks(checks, within_s=5))
     assert [(each.subject, each.level, each.unreachable) for each in found] == [
-        ("store", Level.OK, False),
-        ("store", Level.PROBLEM, True),
-        ("image", Level.PROBLEM, False),
-        ("bug", Level.PROBLEM, False),
-        ("last", Level.OK, False),
+        ("store", Severity.OK, False),
+        ("store", Severity.PROBLEM, True),
+        ("image", Severity.PROBLEM, False),
+        ("bug", Severity.PROBLEM, False),
+        ("last", Severity.OK, False),
     ]
     assert found[1].advice == "Start it."
     assert "secret" not in found[3].model_dump_json()
@@ -56,7 +56,11 @@ def test_a_check_that_hangs_is_given_up_and_the_others_are_told() -> None:
         return []
 
     began = time.monotonic()
-    found = list(run_checks([Check("slow", hang), Check("quick", lambda: [fine("quick", "")])], within_s=0.2))
+    found = list(
+        run_checks(
+            [Examination("slow", hang), Examination("quick", lambda: [fine("quick", "")])], within_s=0.2
+        )
+    )
     assert time.monotonic() - began < 5
     assert [(each.subject, each.unreachable) for each in found] == [("slow", True), ("quick", False)]
     never.set()

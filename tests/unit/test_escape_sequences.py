@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from galaxy.domain.escape_sequences import WithoutSequences, without_sequences, without_unfinished
+from galaxy.domain.output.escape_sequences import WithoutSequences, without_sequences, without_unfinished
 
 PIECES = st.lists(
     st.sampled_from([b"a", b"bc", b"\n", b"m", b"\x1b", b"\x1b[", b"\x1b[1;31m", b"\x1b]0;t\x07", b"\x1b(B"])

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from galaxy.domain.image_config import differences, oci_labels, with_labels
+from galaxy.domain.base_images.image_config import differences, oci_labels, with_labels
 
 BASE = {
     "Cmd": ["node", "main.js"],

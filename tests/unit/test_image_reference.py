@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from galaxy.domain.base_images.image_reference import ImageReference, parse_repository, parse_tag
 from galaxy.domain.errors import InvalidInput
-from galaxy.domain.image_reference import ImageReference, parse_repository, parse_tag
 
 DIGEST = "sha256:" + "ab" * 32
 

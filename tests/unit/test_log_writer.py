@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from galaxy.adapters import log_sender
-from galaxy.adapters.log_writer import LogWriter
+from galaxy.adapters.logs import sender
+from galaxy.adapters.logs.writer import LogWriter
 from galaxy.domain.errors import StoreError
 from galaxy.domain.log import Stream
-from galaxy.domain.redaction import Redactor
+from galaxy.domain.output.redaction import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from galaxy.adapters.log_stream import LogStream
+    from galaxy.adapters.logs.stream import LogStream
     from galaxy.domain.log import LogBlock
 
 BUFFER_BYTES = 10_000
@@ -27,7 +27,7 @@ SOON_S = 3
 
 
 class Stopped(Exception):
-    """What `keep_going` raises in these tests."""
+    """What `check_cancelled` raises in these tests."""
 
 
 class HangingLog:
@@ -45,7 +45,7 @@ class HangingLog:
 
 
 class Patience:
-    """A `keep_going` that raises when it is asked for the third time."""
+    """A `check_cancelled` that raises when it is asked for the third time."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -58,7 +58,7 @@ class Patience:
 
 @pytest.fixture
 def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[HangingLog]:
-    monkeypatch.setattr(log_sender, "_BUFFER_BYTES", BUFFER_BYTES)
+    monkeypatch.setattr(sender, "_BUFFER_BYTES", BUFFER_BYTES)
     log = HangingLog()
     yield log
     log.back.set()
@@ -78,10 +78,10 @@ def writer_of(log: HangingLog, *, patience_s: float = 30) -> LogWriter:
 
 def print_until_stopped(writer: LogWriter) -> int:
     """Returns how many lines that were, the one with which it was stopped included."""
-    keep_going = Patience()
+    check_cancelled = Patience()
     for printed in itertools.count(1):
         try:
-            writer.output(Stream.STDOUT, LINE, keep_going)
+            writer.output(Stream.STDOUT, LINE, check_cancelled)
         except Stopped:
             return printed
     raise AssertionError("it is never stopped")

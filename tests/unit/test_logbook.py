@@ -12,7 +12,7 @@ from galaxy.services.logbook import Logbook
 from tests.support.stores import APP
 
 if TYPE_CHECKING:
-    from galaxy.adapters.log_stream import LogStream
+    from galaxy.adapters.logs.stream import LogStream
 
 DEPLOYED = Announcement(id="5-0", event="deployed", app=APP, version=1, attempt=0, by="ada", base_image="a:b")
 

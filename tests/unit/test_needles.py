@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from galaxy.domain.needles import Needles
+from galaxy.domain.output.needles import Needles
 
 #: Few letters, so that needles contain, begin and overlap each other.
 TEXTS = st.text("ab", max_size=60).map(str.encode)

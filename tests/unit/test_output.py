@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from galaxy.domain import output, output_budget
-from galaxy.domain.escape_sequences import without_sequences
 from galaxy.domain.log import Stream
-from galaxy.domain.output import MAX_PIECE_BYTES, LineAssembler, Lines
-from galaxy.domain.output_budget import Ending, Output
-from galaxy.domain.redaction import Redactor
+from galaxy.domain.output import budget
+from galaxy.domain.output import lines as output_lines
+from galaxy.domain.output.budget import Ending, Output
+from galaxy.domain.output.escape_sequences import without_sequences
+from galaxy.domain.output.lines import MAX_PIECE_BYTES, LineAssembler, Lines
+from galaxy.domain.output.redaction import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -234,9 +235,9 @@ def test_of_a_secret_printed_over_and_over_no_part_stands_at_either_side_of_the_
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks and pieces that are shorter than a long secret."""
-    monkeypatch.setattr(output_budget, "_CHUNK_BYTES", 40)
-    monkeypatch.setattr(output_budget, "_CHUNK_OVERHEAD_BYTES", 0)
-    monkeypatch.setattr(output, "MAX_PIECE_BYTES", 60)
+    monkeypatch.setattr(budget, "_CHUNK_BYTES", 40)
+    monkeypatch.setattr(budget, "_CHUNK_OVERHEAD_BYTES", 0)
+    monkeypatch.setattr(output_lines, "MAX_PIECE_BYTES", 60)
 
 
 @pytest.mark.usefixtures("small")

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from galaxy.domain.health.finding import Finding, Level
-from galaxy.domain.health.isolation import judge_isolation
-from galaxy.domain.probe import Endpoint, Seen, Target, endpoint_of, report, targets
+from galaxy.domain.diagnosis.finding import Finding, Severity
+from galaxy.domain.diagnosis.isolation import judge_isolation
+from galaxy.domain.diagnosis.probe import Seen, Service, Target, endpoint_of, report, targets
 
 MACHINE = ("172.17.0.1", "192.0.2.2")
-STORE = Endpoint("Redis (store)", "redis.internal", 6379)
+STORE = Service("Redis (store)", "redis.internal", 6379)
 METADATA = Target(what="the machine's metadata service", address="169.254.169.254", port=80)
 
 
-def tried(*services: tuple[Endpoint, tuple[str, ...]], guarded: tuple[str, ...] = ()) -> set[tuple[str, int]]:
+def tried(*services: tuple[Service, tuple[str, ...]], guarded: tuple[str, ...] = ()) -> set[tuple[str, int]]:
     return {(each.address, each.port) for each in targets(dict(services), MACHINE, guarded=guarded)}
 
 
@@ -69,7 +69,7 @@ def test_nothing_is_tried_twice() -> None:
 
 
 def test_a_registry_on_the_internet_is_a_matter_of_its_login() -> None:
-    registry = Endpoint("the registry", "registry.example.com", 443)
+    registry = Service("the registry", "registry.example.com", 443)
     public, private = (
         next(
             each
@@ -84,12 +84,12 @@ def test_a_registry_on_the_internet_is_a_matter_of_its_login() -> None:
 def test_a_container_that_is_shut_in_is_fine() -> None:
     seen = Seen(variables=frozenset({"PATH", "HOSTNAME", "NODE_VERSION"}), capabilities=0b1001)
     (finding,) = found(seen)
-    assert finding.level is Level.OK
+    assert finding.level is Severity.OK
 
 
 def test_what_was_reached_is_named_with_what_to_do() -> None:
     (problem,) = found(Seen(reached=frozenset({("169.254.169.254", 80), ("203.0.113.9", 80)})))
-    assert problem.level is Level.PROBLEM
+    assert problem.level is Severity.PROBLEM
     assert "the machine's metadata service at 169.254.169.254:80" in problem.found
     assert "deploy/build-network" in problem.advice
 
@@ -103,10 +103,10 @@ def test_variables_and_capabilities_that_were_not_meant_are_named() -> None:
 
 def test_what_is_reached_from_the_network_that_every_engine_has_is_a_warning() -> None:
     (finding,) = found(Seen(reached=frozenset({("169.254.169.254", 80)})), network="bridge")
-    assert finding.level is Level.WARNING
+    assert finding.level is Severity.WARNING
     assert "GALAXY_BUILD_NETWORK" in finding.advice
 
 
 def test_privileges_that_can_be_gained_are_a_problem() -> None:
     (finding,) = judge_isolation(report("builds", (), Seen(), intended_capabilities=(), image_variables=()))
-    assert (finding.level, "gain privileges" in finding.found) == (Level.PROBLEM, True)
+    assert (finding.level, "gain privileges" in finding.found) == (Severity.PROBLEM, True)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import fakeredis
 import pytest
 
-from galaxy.adapters.fake_engine import FakeEngine
+from galaxy.domain.base_images.image_config import oci_labels
 from galaxy.domain.errors import EngineError
-from galaxy.domain.image_config import oci_labels
-from galaxy.domain.names import ClaimRef, app_image, claim_tag, container_name, volume_name
+from galaxy.domain.names import LeaseRef, app_image, attempt_tag, container_name, volume_name
 from galaxy.services.reaper import Reaper
+from tests.support.fake_engine import FakeEngine
 from tests.support.stores import claim, deploy, make_store
 
 if TYPE_CHECKING:
@@ -40,20 +40,20 @@ class World:
 
     def container(self, attempt: Attempt) -> str:
         """What a dead attempt left; returns its name."""
-        name = container_name(NAME, ClaimRef(attempt.ref, attempt.token))
+        name = container_name(NAME, LeaseRef(attempt.ref, attempt.token))
         self.engine.container_names.add(name)
         return name
 
     def volume(self, attempt: Attempt) -> str:
         """What an engine that died left of a dead attempt; returns its name."""
-        name = volume_name(container_name(NAME, ClaimRef(attempt.ref, attempt.token)), 1)
+        name = volume_name(container_name(NAME, LeaseRef(attempt.ref, attempt.token)), 1)
         self.engine.volume_names.add(name)
         return name
 
     def image(self, attempt: Attempt) -> str:
         """What a dead attempt committed; returns its name."""
         repository, _ = app_image(REGISTRY, attempt.ref)
-        tag = claim_tag(NAME, ClaimRef(attempt.ref, attempt.token))
+        tag = attempt_tag(NAME, LeaseRef(attempt.ref, attempt.token))
         digest = self.engine.publish("base", {"Cmd": ["/bin/true"]})
         base = self.engine.pull("base", digest, lambda: None)
         labels = oci_labels(

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from galaxy.adapters.keys import Keys
+from galaxy.adapters.store.keys import Keys
 from galaxy.domain.errors import QueueError
+from galaxy.domain.heartbeats import RECONCILE
 from galaxy.domain.states import VersionState
-from galaxy.domain.ticks import RECONCILE
 from tests.support.stores import bring_to, build, claim, deploy
 from tests.support.workshop import PREFIX, Workshop
 
@@ -129,8 +129,8 @@ def test_a_broker_that_is_away_loses_nothing(workshop: Workshop) -> None:
     workshop.queue.away = QueueError("The broker can't be reached.")
     with pytest.raises(QueueError):
         workshop.reconciler.run()
-    assert RECONCILE not in workshop.store.ticks(), "it did not do its work"
+    assert RECONCILE not in workshop.store.heartbeats(), "it did not do its work"
     workshop.queue.away = None
     assert workshop.reconciler.run() == 1
-    assert RECONCILE in workshop.store.ticks()
+    assert RECONCILE in workshop.store.heartbeats()
     assert workshop.queue.builds == [(ref, 0)]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from galaxy.domain.errors import QueueError, StoreError
-from tasks import going_on
+from tasks import rebuild_admission
 from tasks import reconcile as module
 
 CANARY = "mongodb://user:password@db"
@@ -25,8 +25,8 @@ class Pipeline:
         self._note("run")
         return 3
 
-    def keep_going(self) -> None:
-        self._note("keep_going")
+    def catch_up(self) -> None:
+        self._note("catch_up")
 
     def _note(self, name: str) -> None:
         self.called.append(name)
@@ -35,7 +35,7 @@ class Pipeline:
 
 
 def tick(monkeypatch: pytest.MonkeyPatch, pipeline: Pipeline) -> str:
-    for each in (module, going_on):
+    for each in (module, rebuild_admission):
         monkeypatch.setattr(each, "pipeline", lambda: pipeline)
     task: Any = module.reconcile
     return str(task.run())
@@ -45,20 +45,20 @@ def tick(monkeypatch: pytest.MonkeyPatch, pipeline: Pipeline) -> str:
 def test_versions_are_looked_at_first_and_whatever_becomes_of_rebuilds(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception
 ) -> None:
-    pipeline = Pipeline(keep_going=error)
+    pipeline = Pipeline(catch_up=error)
     assert tick(monkeypatch, pipeline) == "Looked at 3 due versions."
-    assert pipeline.called == ["run", "keep_going"]
+    assert pipeline.called == ["run", "catch_up"]
     out, err = capsys.readouterr()
     assert "rebuilds.delayed" in out + err
     assert type(error).__name__ in out + err or "It is away." in out + err
     assert CANARY not in out + err
 
 
-@pytest.mark.parametrize("rebuilds", [{}, {"keep_going": ValueError(CANARY)}])
+@pytest.mark.parametrize("rebuilds", [{}, {"catch_up": ValueError(CANARY)}])
 def test_rebuilds_go_on_though_versions_could_not_be_looked_at(
     monkeypatch: pytest.MonkeyPatch, rebuilds: dict[str, Exception]
 ) -> None:
     pipeline = Pipeline(run=QueueError("The broker can't be reached."), **rebuilds)
     with pytest.raises(QueueError):
         tick(monkeypatch, pipeline)
-    assert pipeline.called == ["run", "keep_going"]
+    assert pipeline.called == ["run", "catch_up"]

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from galaxy.domain.escape_sequences import WithoutSequences, without_unfinished
-from galaxy.domain.redaction import MASK, Redactor
+from galaxy.domain.output.escape_sequences import WithoutSequences, without_unfinished
+from galaxy.domain.output.redaction import MASK, Redactor
 
 URL = "https://deploy:p%40ss%2Fword@files.example.com/bundles/app.tar.gz?X-Sig=abc%2F0123456789&expires=99999999"
 

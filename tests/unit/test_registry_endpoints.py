@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from galaxy.adapters.registry.endpoints import Endpoint, NotReachable, Reach, is_public
+from galaxy.adapters.registry.endpoints import NotReachable, Reach, RegistryEndpoint, is_public
 
-OWN = Endpoint.as_written("http://registry.internal:5000")
-OWN_TLS = Endpoint.as_written("registry.corp")
-STRANGER = Endpoint.as_written("https://registry.example.com")
+OWN = RegistryEndpoint.as_written("http://registry.internal:5000")
+OWN_TLS = RegistryEndpoint.as_written("registry.corp")
+STRANGER = RegistryEndpoint.as_written("https://registry.example.com")
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ STRANGER = Endpoint.as_written("https://registry.example.com")
     ],
 )
 def test_hosts_are_plain_http_as_written_or_on_loopback(written: str, url: str, authority: str) -> None:
-    endpoint = Endpoint.as_written(written)
+    endpoint = RegistryEndpoint.as_written(written)
     assert (str(endpoint), endpoint.authority) == (url, authority)
 
 
@@ -31,7 +31,7 @@ def test_hosts_are_plain_http_as_written_or_on_loopback(written: str, url: str, 
 )
 def test_addresses_that_are_no_plain_web_addresses_are_refused(url: str) -> None:
     with pytest.raises(NotReachable):
-        Endpoint.of_url(url)
+        RegistryEndpoint.of_url(url)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_plain_http_is_for_the_operators_hosts_only() -> None:
     reach = Reach([OWN, OWN_TLS])
     for url in ("http://registry.example.com", "http://registry.corp", "http://registry.internal:5001"):
         with pytest.raises(NotReachable, match="TLS"):
-            reach.check(Endpoint.of_url(url), asked_by=OWN)
+            reach.check(RegistryEndpoint.of_url(url), asked_by=OWN)
 
 
 def test_only_the_operators_hosts_may_have_internal_addresses() -> None:

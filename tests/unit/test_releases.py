@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from galaxy.adapters.log_stream import START
+from galaxy.adapters.logs.stream import START
 from galaxy.domain.errors import IllegalTransition, InvalidInput, NotFound, StoreError
 from galaxy.domain.models import VersionRef
 from galaxy.domain.states import VersionState

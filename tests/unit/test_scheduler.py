@@ -9,8 +9,8 @@ from celery import Celery
 
 from beat.schedule import schedule
 from beat.scheduler import LeadingScheduler
-from galaxy.adapters.keys import Keys
-from galaxy.adapters.leadership import Leadership
+from galaxy.adapters.store.keys import Keys
+from galaxy.adapters.store.leader import LeaderLock
 from galaxy.domain.errors import StoreError
 from galaxy.settings import Settings
 
@@ -59,24 +59,24 @@ def scheduler(lead: Lead) -> Iterator[Recorder]:
         yield Recorder(app, lead)
 
 
-def ticks(scheduler: Recorder) -> list[str]:
+def heartbeats(scheduler: Recorder) -> list[str]:
     for _ in range(5):
         scheduler.tick()
     return scheduler.sent
 
 
 def test_who_leads_sends(scheduler: Recorder) -> None:
-    assert "tasks.often" in ticks(scheduler)
+    assert "tasks.often" in heartbeats(scheduler)
 
 
 def test_who_does_not_lead_sends_nothing(scheduler: Recorder, lead: Lead) -> None:
     lead.taken = False
-    assert ticks(scheduler) == []
+    assert heartbeats(scheduler) == []
 
 
 def test_who_was_stopped_since_it_asked_sends_nothing(scheduler: Recorder, lead: Lead) -> None:
     lead.held = False
-    assert ticks(scheduler) == []
+    assert heartbeats(scheduler) == []
 
 
 def test_a_store_that_is_away_means_to_ask_again_soon(scheduler: Recorder, lead: Lead) -> None:
@@ -84,7 +84,7 @@ def test_a_store_that_is_away_means_to_ask_again_soon(scheduler: Recorder, lead:
     assert scheduler.tick() == 1
     assert scheduler.sent == []
     lead.taken = True
-    assert "tasks.often" in ticks(scheduler)
+    assert "tasks.often" in heartbeats(scheduler)
 
 
 def test_a_broker_that_is_away_is_no_error(scheduler: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,15 +92,17 @@ def test_a_broker_that_is_away_is_no_error(scheduler: Recorder, monkeypatch: pyt
         raise ConnectionError("It is away.")
 
     monkeypatch.setattr(scheduler, "send_task", away)
-    assert ticks(scheduler) == []
+    assert heartbeats(scheduler) == []
 
 
 @pytest.mark.parametrize("period_s", [0.5, 5.0, 100.0])
-def test_a_tick_outlives_some_periods_and_clocks_that_are_not_quite_alike(period_s: float) -> None:
-    ticks = schedule(Settings(reconcile_period_s=period_s, base_image_tick_s=period_s)).values()
-    assert [tick["schedule"] for tick in ticks] == [period_s, period_s]
-    for tick in ticks:
-        options = cast("dict[str, float]", tick["options"])
+def test_a_periodic_message_outlives_some_periods_and_clocks_that_are_not_quite_alike(
+    period_s: float,
+) -> None:
+    entries = schedule(Settings(reconcile_period_s=period_s, base_image_tick_s=period_s)).values()
+    assert [entry["schedule"] for entry in entries] == [period_s, period_s]
+    for entry in entries:
+        options = cast("dict[str, float]", entry["options"])
         assert options["expires"] >= max(60, 4 * period_s)
 
 
@@ -109,7 +111,7 @@ def test_the_lead_has_one_holder_until_it_runs_out_or_is_given_up(
 ) -> None:
     with redis_server.client(decode_responses=True) as redis:
         keys = Keys(key_prefix)
-        first, second = (Leadership(redis, keys, lock_s=60) for _ in range(2))
+        first, second = (LeaderLock(redis, keys, lock_s=60) for _ in range(2))
         assert [first.take(), second.take(), first.take()] == [True, False, True]
         assert [first.held, second.held] == [True, False]
         second.give_up()
@@ -118,7 +120,7 @@ def test_the_lead_has_one_holder_until_it_runs_out_or_is_given_up(
         assert [second.take(), first.take(), first.held] == [True, False, False]
 
         redis.delete(keys.leader())
-        brief = Leadership(redis, keys, lock_s=0.05)
+        brief = LeaderLock(redis, keys, lock_s=0.05)
         assert brief.take()
         assert redis.pttl(keys.leader()) in range(51)
-        assert "beat" in redis.hgetall(keys.ticks())
+        assert "beat" in redis.hgetall(keys.heartbeats())

@@ -6,22 +6,22 @@ import math
 
 import pytest
 
-from galaxy.domain.base_images import next_check_in_s
-from galaxy.domain.states import VersionState
-from galaxy.domain.updates import (
-    AppLevel,
+from galaxy.domain.base_images.base_image import next_check_in_s
+from galaxy.domain.base_images.updates import (
+    AppSnapshot,
     Compare,
     Decision,
     Update,
     Updates,
     UpdateState,
     Verdict,
-    VersionLevel,
+    VersionSnapshot,
     Wanted,
     Waves,
     decide,
     too_many_failed,
 )
+from galaxy.domain.states import VersionState
 
 S, V = VersionState, Verdict
 IMAGE = "docker.io/meteor/galaxy-app:latest"
@@ -31,7 +31,7 @@ WANTED = Wanted(IMAGE, digest="new", content="new-image", seen_at_ms=2_000)
 
 def version(
     number: int = 1, state: VersionState = S.ACTIVE, digest: str | None = "old", **more: object
-) -> VersionLevel:
+) -> VersionSnapshot:
     known = {
         "automatic": False,
         "base_image": IMAGE,
@@ -41,114 +41,121 @@ def version(
         "made_state": None,
         **more,
     }
-    return VersionLevel(number=number, state=state, base_digest=digest, **known)  # type: ignore[arg-type]
+    return VersionSnapshot(number=number, state=state, base_digest=digest, **known)  # type: ignore[arg-type]
 
 
-def level(
-    newest: VersionLevel, active: VersionLevel | None = None, updates: Updates = Updates.ON
-) -> AppLevel:
-    return AppLevel("a.example.com", updates, newest, newest if newest.state is S.ACTIVE else active, "seen")
+def snapshot(
+    newest: VersionSnapshot, active: VersionSnapshot | None = None, updates: Updates = Updates.ON
+) -> AppSnapshot:
+    return AppSnapshot(
+        "a.example.com", updates, newest, newest if newest.state is S.ACTIVE else active, "seen"
+    )
 
 
 ACTIVE = version(1)
 NEWER = version(2)
 
 TABLE = {
-    "it runs an old digest": (level(ACTIVE), Decision(V.REBUILD, 1)),
-    "it runs the new one": (level(version(digest="new")), Decision(V.UP_TO_DATE)),
+    "it runs an old digest": (snapshot(ACTIVE), Decision(V.REBUILD, 1)),
+    "it runs the new one": (snapshot(version(digest="new")), Decision(V.UP_TO_DATE)),
     "another index with the same image for us": (
-        level(version(digest="index", platform_digest="new-image")),
+        snapshot(version(digest="index", platform_digest="new-image")),
         Decision(V.UP_TO_DATE),
     ),
-    "nobody knows what the old index held": (level(version(platform_digest=None)), Decision(V.REBUILD, 1)),
-    "updates are off": (level(ACTIVE, updates=Updates.OFF), Decision(V.UPDATES_OFF)),
-    "it is pinned": (level(ACTIVE, updates=Updates.PINNED), Decision(V.PINNED)),
+    "nobody knows what the old index held": (snapshot(version(platform_digest=None)), Decision(V.REBUILD, 1)),
+    "updates are off": (snapshot(ACTIVE, updates=Updates.OFF), Decision(V.UPDATES_OFF)),
+    "it is pinned": (snapshot(ACTIVE, updates=Updates.PINNED), Decision(V.PINNED)),
     "a person's build has not looked the tag up": (
-        level(version(2, S.QUEUED, None), ACTIVE),
+        snapshot(version(2, S.QUEUED, None), ACTIVE),
         Decision(V.RESOLVES_ITSELF),
     ),
-    "a person's build is on the old digest": (level(version(2, S.BUILDING), ACTIVE), Decision(V.WAITS)),
-    "a person's build waits for its retry": (level(version(2, S.RETRYING), ACTIVE), Decision(V.WAITS)),
+    "a person's build is on the old digest": (snapshot(version(2, S.BUILDING), ACTIVE), Decision(V.WAITS)),
+    "a person's build waits for its retry": (snapshot(version(2, S.RETRYING), ACTIVE), Decision(V.WAITS)),
     "a person's build is on the new digest": (
-        level(version(2, S.BUILDING, "new"), ACTIVE),
+        snapshot(version(2, S.BUILDING, "new"), ACTIVE),
         Decision(V.UP_TO_DATE),
     ),
-    "a person's version is being rolled out": (level(version(2, S.ROLLING_OUT), ACTIVE), Decision(V.WAITS)),
+    "a person's version is being rolled out": (
+        snapshot(version(2, S.ROLLING_OUT), ACTIVE),
+        Decision(V.WAITS),
+    ),
     "a rebuild on an older digest is not done": (
-        level(version(2, S.QUEUED, "older", automatic=True), ACTIVE),
+        snapshot(version(2, S.QUEUED, "older", automatic=True), ACTIVE),
         Decision(V.REBUILD, 2),
     ),
     "a rebuild on the new digest is not done": (
-        level(version(2, S.QUEUED, "new", automatic=True), ACTIVE),
+        snapshot(version(2, S.QUEUED, "new", automatic=True), ACTIVE),
         Decision(V.UP_TO_DATE),
     ),
     "a rebuild on an older digest is not done, and the tag went back to what runs": (
-        level(version(2, S.BUILDING, "older", automatic=True), version(1, digest="new")),
+        snapshot(version(2, S.BUILDING, "older", automatic=True), version(1, digest="new")),
         Decision(V.RUNS_IT),
     ),
-    "a person's build failed": (level(version(2, S.BUILD_FAILED, "new"), ACTIVE), Decision(V.REBUILD, 1)),
-    "a person cancelled a build": (level(version(2, S.CANCELLED), ACTIVE), Decision(V.REBUILD, 1)),
-    "a rollout failed": (level(version(2, S.ROLLOUT_FAILED), ACTIVE), Decision(V.REBUILD, 1)),
-    "an earlier version was restored": (level(version(2, S.RETIRED), ACTIVE), Decision(V.REBUILD, 1)),
-    "nothing ever ran, and the build failed": (level(version(1, S.BUILD_FAILED)), Decision(V.REBUILD, 1)),
+    "a person's build failed": (snapshot(version(2, S.BUILD_FAILED, "new"), ACTIVE), Decision(V.REBUILD, 1)),
+    "a person cancelled a build": (snapshot(version(2, S.CANCELLED), ACTIVE), Decision(V.REBUILD, 1)),
+    "a rollout failed": (snapshot(version(2, S.ROLLOUT_FAILED), ACTIVE), Decision(V.REBUILD, 1)),
+    "an earlier version was restored": (snapshot(version(2, S.RETIRED), ACTIVE), Decision(V.REBUILD, 1)),
+    "nothing ever ran, and the build failed": (snapshot(version(1, S.BUILD_FAILED)), Decision(V.REBUILD, 1)),
     "nothing ever ran, and the build was cancelled": (
-        level(version(1, S.CANCELLED)),
+        snapshot(version(1, S.CANCELLED)),
         Decision(V.NOTHING_TO_REBUILD),
     ),
     "nothing ever ran, and the base image was never found": (
-        level(version(1, S.BUILD_FAILED, None)),
+        snapshot(version(1, S.BUILD_FAILED, None)),
         Decision(V.NOTHING_TO_REBUILD),
     ),
     "the rebuild failed": (
-        level(version(2, S.BUILD_FAILED, "new", automatic=True), version(made=2, made_state=S.BUILD_FAILED)),
+        snapshot(
+            version(2, S.BUILD_FAILED, "new", automatic=True), version(made=2, made_state=S.BUILD_FAILED)
+        ),
         Decision(V.ALREADY_TRIED),
     ),
     "a person cancelled the rebuild": (
-        level(version(2, S.CANCELLED, "new", automatic=True), version(made=2, made_state=S.CANCELLED)),
+        snapshot(version(2, S.CANCELLED, "new", automatic=True), version(made=2, made_state=S.CANCELLED)),
         Decision(V.ALREADY_TRIED),
     ),
     "a person restored what ran before the rebuild": (
-        level(version(2, S.RETIRED, "new", automatic=True), version(made=2, made_state=S.RETIRED)),
+        snapshot(version(2, S.RETIRED, "new", automatic=True), version(made=2, made_state=S.RETIRED)),
         Decision(V.ALREADY_TRIED),
     ),
     "the tag came back after a rebuild on another digest": (
-        level(version(3, automatic=True, made=2, made_state=S.RETIRED)),
+        snapshot(version(3, automatic=True, made=2, made_state=S.RETIRED)),
         Decision(V.REBUILD, 3),
     ),
     "the rebuild was superseded before it was done": (
-        level(version(1, made=2, made_state=S.SUPERSEDED)),
+        snapshot(version(1, made=2, made_state=S.SUPERSEDED)),
         Decision(V.REBUILD, 1),
     ),
     "it looked the tag up after the last check": (
-        level(version(digest="newest", resolved_at_ms=2_001)),
+        snapshot(version(digest="newest", resolved_at_ms=2_001)),
         Decision(V.AHEAD),
     ),
     "it looked the tag up after the last check, which found the same": (
-        level(version(digest="new", resolved_at_ms=3_000)),
+        snapshot(version(digest="new", resolved_at_ms=3_000)),
         Decision(V.UP_TO_DATE),
     ),
     "it recorded what it had found when the last check began": (
-        level(version(resolved_at_ms=2_000)),
+        snapshot(version(resolved_at_ms=2_000)),
         Decision(V.REBUILD, 1),
     ),
     "it was told what to build on, and was built after the last check": (
-        level(version(automatic=True, resolved_at_ms=None)),
+        snapshot(version(automatic=True, resolved_at_ms=None)),
         Decision(V.REBUILD, 1),
     ),
     "what runs is built on another image": (
-        level(version(2, S.BUILD_FAILED), version(1, base_image="docker.io/library/debian:12")),
+        snapshot(version(2, S.BUILD_FAILED), version(1, base_image="docker.io/library/debian:12")),
         Decision(V.OTHER_BASE_IMAGE),
     ),
 }
 
 
 @pytest.mark.parametrize(("app", "decision"), TABLE.values(), ids=TABLE.keys())
-def test_a_decision_compares_what_is_with_what_should_be(app: AppLevel, decision: Decision) -> None:
+def test_a_decision_compares_what_is_with_what_should_be(app: AppSnapshot, decision: Decision) -> None:
     assert decide(app, WANTED, Compare.PLATFORM) == decision
 
 
 def test_with_compare_tag_the_same_image_in_another_index_is_a_change() -> None:
-    app = level(version(digest="index", platform_digest="new-image"))
+    app = snapshot(version(digest="index", platform_digest="new-image"))
     assert decide(app, WANTED._replace(content="new"), Compare.TAG) == Decision(V.REBUILD, 1)
 
 

@@ -6,25 +6,25 @@ import time
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from galaxy.adapters.registry.endpoints import Endpoint, Reach
+from galaxy.adapters.registry.endpoints import Reach, RegistryEndpoint
 from galaxy.adapters.registry.limits import HostGates, RateLimit
 from galaxy.adapters.registry.manifest import MEDIA_TYPES, MalformedManifest, Manifest, as_digest
 from galaxy.adapters.registry.tokens import Credential, Tokens
-from galaxy.adapters.registry.transport import Answer, Call, Transport
+from galaxy.adapters.registry.transport import Call, RegistryResponse, Transport
+from galaxy.domain.base_images.image_reference import DOCKER_HUB, DOCKER_HUB_API
 from galaxy.domain.errors import BaseImageNotFound, RegistryDenied, RegistryError
-from galaxy.domain.image_reference import DOCKER_HUB, DOCKER_HUB_API
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from galaxy.domain.image_reference import ImageReference
+    from galaxy.domain.base_images.image_reference import ImageReference
 
 _ACCEPT: Final = ", ".join(MEDIA_TYPES)
 _OK, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _NO_SUCH_METHOD = 200, 401, 403, 404, 405
 _NO_CREDENTIALS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType({})
 
 
-class Registry:
+class RegistryClient:
     """Asks registries for manifests. One object a process, shared by its threads, made after the fork.
 
     Args:
@@ -54,8 +54,8 @@ class Registry:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._timeout_s = timeout_s
-        self._mirror = Endpoint.as_written(docker_hub_mirror) if docker_hub_mirror else None
-        own = [Endpoint.as_written(host) for host in internal_hosts]
+        self._mirror = RegistryEndpoint.as_written(docker_hub_mirror) if docker_hub_mirror else None
+        own = [RegistryEndpoint.as_written(host) for host in internal_hosts]
         self._own_by_authority = {endpoint.authority: endpoint for endpoint in own}
         self._gates = HostGates(clock)
         reach = Reach([*own, self._mirror] if self._mirror else own)
@@ -118,11 +118,11 @@ class Registry:
         ends_at = time.monotonic() + self._timeout_s
         return Call(str(reference), self._endpoint(reference.registry), ends_at, insists)
 
-    def _endpoint(self, registry: str) -> Endpoint:
+    def _endpoint(self, registry: str) -> RegistryEndpoint:
         """Where a registry's API is, by the host in a reference."""
         if registry == DOCKER_HUB:
-            return self._mirror or Endpoint("https", DOCKER_HUB_API, 443)
-        return self._own_by_authority.get(registry) or Endpoint.as_written(f"https://{registry}")
+            return self._mirror or RegistryEndpoint("https", DOCKER_HUB_API, 443)
+        return self._own_by_authority.get(registry) or RegistryEndpoint.as_written(f"https://{registry}")
 
     def _manifest(self, call: Call, reference: ImageReference) -> Manifest:
         answer = self._ask(call, "GET", reference)
@@ -133,7 +133,7 @@ class Registry:
         except MalformedManifest as error:
             raise call.senseless(answer.endpoint, str(error)) from error
 
-    def _ask(self, call: Call, method: str, reference: ImageReference) -> Answer:
+    def _ask(self, call: Call, method: str, reference: ImageReference) -> RegistryResponse:
         """HEAD or GET of the manifest, with a token if the registry wants one."""
         what = reference.digest or reference.tag
         url = f"{call.registry}/v2/{reference.repository}/manifests/{what}"
@@ -144,7 +144,7 @@ class Registry:
         better = self._tokens.after_401(call, reference.repository, answer, sent)
         return self._transport.send(call, method, url, _headers(better)) if better else answer
 
-    def _complain(self, reference: ImageReference, answer: Answer) -> None:
+    def _complain(self, reference: ImageReference, answer: RegistryResponse) -> None:
         """Raises what any status but 200 means."""
         if answer.status == _OK:
             return

@@ -20,7 +20,7 @@ class NotReachable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class RegistryEndpoint:
     """Scheme, host in lower case, and port: what has to be the same for a credential to be sent again."""
 
     scheme: str
@@ -28,7 +28,7 @@ class Endpoint:
     port: int
 
     @classmethod
-    def of_url(cls, url: str) -> Endpoint:
+    def of_url(cls, url: str) -> RegistryEndpoint:
         """The endpoint of a URL.
 
         Raises:
@@ -47,7 +47,7 @@ class Endpoint:
         return cls(parts.scheme, parts.hostname, port or _DEFAULT_PORT[parts.scheme])
 
     @classmethod
-    def as_written(cls, text: str) -> Endpoint:
+    def as_written(cls, text: str) -> RegistryEndpoint:
         """`http://HOST[:PORT]` or `https://...`; without scheme https, and http for loopback hosts, as engines do.
 
         Raises:
@@ -80,11 +80,11 @@ class Reach:
     The operator's own endpoints may be plain http and anywhere; everything else is https at public addresses only.
     """
 
-    def __init__(self, own: Iterable[Endpoint]) -> None:
+    def __init__(self, own: Iterable[RegistryEndpoint]) -> None:
         self._own = frozenset(own)
         self._own_hosts = frozenset((endpoint.host, endpoint.port) for endpoint in self._own)
 
-    def check(self, target: Endpoint, *, asked_by: Endpoint) -> None:
+    def check(self, target: RegistryEndpoint, *, asked_by: RegistryEndpoint) -> None:
         """Says no to plain http, and to the operator's endpoints when a stranger sends us there.
 
         Raises:

@@ -16,8 +16,8 @@ from galaxy.domain.errors import RegistryDenied
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from galaxy.adapters.registry.endpoints import Endpoint
-    from galaxy.adapters.registry.transport import Answer, Call, Transport
+    from galaxy.adapters.registry.endpoints import RegistryEndpoint
+    from galaxy.adapters.registry.transport import Call, RegistryResponse, Transport
 
 #: For tokens that do not say how long they live (the token specification's default).
 DEFAULT_LIFETIME_S: Final = 60.0
@@ -112,21 +112,26 @@ class Tokens:
     """
 
     def __init__(
-        self, transport: Transport, credentials: Mapping[Endpoint, Credential], clock: Callable[[], float]
+        self,
+        transport: Transport,
+        credentials: Mapping[RegistryEndpoint, Credential],
+        clock: Callable[[], float],
     ) -> None:
         self._transport = transport
         self._credentials = credentials
         self._clock = clock
         self._lock = Lock()
         self._slots: OrderedDict[_Key, _Slot] = OrderedDict()
-        self._challenges: dict[Endpoint, Challenge] = {}
+        self._challenges: dict[RegistryEndpoint, Challenge] = {}
 
     def header(self, call: Call, repository: str) -> str | None:
         """What to send at once: a registry that wanted a token before wants one again. None: nothing so far."""
         challenge = self._challenges.get(call.registry)
         return None if challenge is None else self._answer(call, challenge, repository, refused=None)
 
-    def after_401(self, call: Call, repository: str, answer: Answer, sent: str | None) -> str | None:
+    def after_401(
+        self, call: Call, repository: str, answer: RegistryResponse, sent: str | None
+    ) -> str | None:
         """What to send after a 401; None when nothing better than `sent` can be had."""
         challenge = Challenge.of_header(answer.headers.get("www-authenticate", ""), repository)
         if challenge is None:

@@ -12,7 +12,7 @@ from requests import Request, RequestException
 from requests.exceptions import SSLError
 
 from galaxy.adapters.registry.connection import GuardedAdapter
-from galaxy.adapters.registry.endpoints import Endpoint, NotReachable
+from galaxy.adapters.registry.endpoints import NotReachable, RegistryEndpoint
 from galaxy.domain.errors import RegistryBlocked, RegistryError, RegistryThrottled, RegistryUnavailable
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Call:
     """
 
     image: str
-    registry: Endpoint
+    registry: RegistryEndpoint
     ends_at: float
     insists: bool = False
 
@@ -55,14 +55,14 @@ class Call:
         """Seconds until the deadline; never negative."""
         return max(0.0, self.ends_at - monotonic())
 
-    def unavailable(self, host: Endpoint, what: str) -> RegistryUnavailable:
+    def unavailable(self, host: RegistryEndpoint, what: str) -> RegistryUnavailable:
         """The error for an outage."""
         return RegistryUnavailable(
             f"{host.authority} {what}, so {self.image} could not be looked up.",
             "If this lasts, check that the host is up and can be reached from the workers.",
         )
 
-    def throttled(self, host: Endpoint, seconds: float) -> RegistryThrottled:
+    def throttled(self, host: RegistryEndpoint, seconds: float) -> RegistryThrottled:
         """The error for a pause that the host asked for."""
         error = RegistryThrottled(
             f"{host.authority} asked for a pause of {seconds:.0f} s, so {self.image} could not be looked up.",
@@ -71,7 +71,7 @@ class Call:
         error.retry_after_s = seconds
         return error
 
-    def senseless(self, host: Endpoint, what: str) -> RegistryError:
+    def senseless(self, host: RegistryEndpoint, what: str) -> RegistryError:
         """The error for an answer that no registry should give."""
         return RegistryError(
             f"{host.authority} {what}, so {self.image} could not be looked up.",
@@ -80,13 +80,13 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RegistryResponse:
     """What a registry or a token service answered, after redirects. `body` is as sent, at most `MAX_BODY_BYTES`."""
 
     status: int
     headers: CaseInsensitiveDict[str]
     body: bytes
-    endpoint: Endpoint
+    endpoint: RegistryEndpoint
 
 
 class Transport:
@@ -106,7 +106,7 @@ class Transport:
         """Closes the kept-alive connections."""
         self._adapter.close()
 
-    def send(self, call: Call, method: str, url: str, headers: Mapping[str, str]) -> Answer:
+    def send(self, call: Call, method: str, url: str, headers: Mapping[str, str]) -> RegistryResponse:
         """Sends HEAD or GET and follows redirects; Authorization goes to the first endpoint only.
 
         Returns:
@@ -122,7 +122,7 @@ class Transport:
         sent = dict(headers)
         for _ in range(MAX_REDIRECTS + 1):
             try:
-                previous, endpoint = endpoint, Endpoint.of_url(url)
+                previous, endpoint = endpoint, RegistryEndpoint.of_url(url)
                 self._reach.check(endpoint, asked_by=call.registry)
                 answer = self._send_once(call, method, url, endpoint, sent)
             except NotReachable as error:
@@ -139,8 +139,8 @@ class Transport:
         raise call.senseless(previous, f"redirected more than {MAX_REDIRECTS} times")
 
     def _send_once(
-        self, call: Call, method: str, url: str, endpoint: Endpoint, headers: Mapping[str, str]
-    ) -> Answer:
+        self, call: Call, method: str, url: str, endpoint: RegistryEndpoint, headers: Mapping[str, str]
+    ) -> RegistryResponse:
         if call.left_s <= 0:
             raise call.unavailable(endpoint, "could not be asked in time")
         gate = self._gates.of(endpoint.authority)
@@ -165,10 +165,10 @@ class Transport:
         call: Call,
         method: str,
         url: str,
-        endpoint: Endpoint,
+        endpoint: RegistryEndpoint,
         headers: Mapping[str, str],
         gate: HostGate,
-    ) -> Answer:
+    ) -> RegistryResponse:
         """The request itself, a second time if a kept-alive connection turns out to be closed."""
         try:
             try:
@@ -185,8 +185,8 @@ class Transport:
             raise call.unavailable(endpoint, _what_happened(call, error)) from error
 
     def _request(
-        self, call: Call, method: str, url: str, endpoint: Endpoint, headers: Mapping[str, str]
-    ) -> Answer:
+        self, call: Call, method: str, url: str, endpoint: RegistryEndpoint, headers: Mapping[str, str]
+    ) -> RegistryResponse:
         # identity: the digest is of the bytes as stored, and nothing small can unpack into something huge
         request = Request(method, url, headers={**headers, "Accept-Encoding": "identity"}).prepare()
         total = urllib3.Timeout(total=max(call.left_s, 0.001))
@@ -203,7 +203,7 @@ class Transport:
                 raise call.senseless(endpoint, f"answered with more than {MAX_BODY_BYTES} bytes")
         else:
             response.raw.release_conn()
-        return Answer(response.status_code, response.headers, body or b"", endpoint)
+        return RegistryResponse(response.status_code, response.headers, body or b"", endpoint)
 
 
 def _body(response: Response) -> bytes | None:
@@ -219,9 +219,9 @@ def _body(response: Response) -> bytes | None:
     return bytes(body)
 
 
-def _leaves(url: str, endpoint: Endpoint) -> bool:
+def _leaves(url: str, endpoint: RegistryEndpoint) -> bool:
     try:
-        return Endpoint.of_url(url) != endpoint
+        return RegistryEndpoint.of_url(url) != endpoint
     except NotReachable:
         return True
 
@@ -247,7 +247,7 @@ def _what_happened(call: Call, error: Exception) -> str:
     return "can't be reached"
 
 
-def _blocked(call: Call, endpoint: Endpoint, error: NotReachable) -> RegistryBlocked:
+def _blocked(call: Call, endpoint: RegistryEndpoint, error: NotReachable) -> RegistryBlocked:
     return RegistryBlocked(
         f"{call.image} is not looked up: {endpoint.authority} {error}.",
         "Use an image in a public registry, or have the operator name this host as one of the pipeline's own.",

@@ -1,0 +1,1 @@
+"""Container engines: what the services ask of them, and who answers."""

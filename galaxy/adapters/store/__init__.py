@@ -1,0 +1,1 @@
+"""The store: apps, versions, base images, updates and everything else that Redis is the authority on."""

@@ -1,0 +1,1 @@
+"""Base images: references, the contract, checks, and the updates that a change causes."""

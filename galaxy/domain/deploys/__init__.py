@@ -1,0 +1,1 @@
+"""What a deploy says, and what is wrong with it."""
