@@ -18,8 +18,8 @@ from bench.dependents import deploy_dependents
 from bench.measure import CannotRun, Quantity, percentile
 from bench.own_redis import own_redis, settings_on
 from bench.surroundings import publish_tags
-from galaxy.adapters.queue import NewVersionCall
 from galaxy.bootstrap import Pipeline
+from galaxy.domain.base_images.fan_out import NewVersionCall
 from galaxy.domain.base_images.image_reference import ImageReference
 from galaxy.domain.models import Attempt, BuiltImage, VersionRef
 from galaxy.settings import Settings

@@ -16,6 +16,7 @@ from galaxy.adapters.engine.docker.disk_watch import DiskLimits
 from galaxy.adapters.engine.docker.engine import DockerEngine
 from galaxy.adapters.engine.docker.isolation import Isolation
 from galaxy.adapters.logs.stream import LogStream
+from galaxy.adapters.logs.writer import LogWriter
 from galaxy.adapters.queue import TaskQueue
 from galaxy.adapters.redis_probe import quick_redis
 from galaxy.adapters.registry import RegistryClient
@@ -82,7 +83,7 @@ class Pipeline:
     @cached_property
     def logbook(self) -> Logbook:
         """How services write to the apps' logs."""
-        return Logbook(self._logs(_BRIEF), attempt_max_bytes=self.settings.log_attempt_max_bytes)
+        return Logbook(self._logs(_BRIEF), LogWriter, attempt_max_bytes=self.settings.log_attempt_max_bytes)
 
     @cached_property
     def announcer(self) -> Announcer:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from galaxy.adapters.queue import NewVersionCall
 from galaxy.bootstrap import pipeline
+from galaxy.domain.base_images.fan_out import NewVersionCall
 from workers import app
 from workers.task import RetriedTask, only_our_words
 

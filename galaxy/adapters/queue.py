@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from celery import Celery
 from kombu.exceptions import OperationalError
@@ -15,6 +15,7 @@ from galaxy.domain.errors import QueueError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from galaxy.domain.base_images.fan_out import NewVersionCall
     from galaxy.domain.models import VersionRef
 
 BUILDS: Final = "builds"
@@ -50,19 +51,6 @@ TRANSPORT_OPTIONS: Final = {
 _SINCE: Final = "galaxy.since"
 
 _RETRY: Final = {"max_retries": 3, "interval_start": 0.1, "interval_step": 0.5, "interval_max": 1}
-
-
-class NewVersionCall(NamedTuple):
-    """An app that needs an automatic version.
-
-    Attributes:
-        source: The version whose code is rebuilt; 0 when that is not decided.
-        seen: Where the app stood when that was decided; empty when it was not.
-    """
-
-    app: str
-    source: int = 0
-    seen: str = ""
 
 
 class TaskQueue:

@@ -5,10 +5,16 @@ All of them survive a trip through Celery's JSON: the arguments are strings only
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from types import MappingProxyType
+from typing import TYPE_CHECKING, ClassVar, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from galaxy.domain.deploys.problem import Problem
+
+_CAPITAL: Final = re.compile(r"(?<!^)(?=[A-Z])")
 
 
 class GalaxyError(Exception):
@@ -16,14 +22,26 @@ class GalaxyError(Exception):
 
     Args:
         message: What happened, as a sentence. Never holds a bundle URL, settings or credentials.
-        suggestion: What to do about it, as a sentence.
+        suggestion: What to do about it, as a sentence that is true wherever the error is shown. Advice that names a
+            command or a page belongs to the face that shows the error.
+        facts: What the message tells, by name, for faces that word it themselves: `app`, `version`, `exit_code` …
+
+    Attributes:
+        code: Names the kind of error for programs: the class's name in snake case, such as `setup_failed`.
     """
 
-    def __init__(self, message: str, suggestion: str = "") -> None:
+    code: ClassVar[str] = "galaxy_error"
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.code = _CAPITAL.sub("_", cls.__name__).lower()
+
+    def __init__(self, message: str, suggestion: str = "", **facts: str | float) -> None:
         # one argument: a client without this package shows the arguments as they are
         super().__init__(f"{message} {suggestion}".rstrip())
         self.message = message
         self.suggestion = suggestion
+        self.facts: Mapping[str, str | float] = MappingProxyType(facts)
 
 
 class UserError(GalaxyError):

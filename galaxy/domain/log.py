@@ -6,10 +6,13 @@ Plain tuples, because a log has a million of them: what is read back was written
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+#: The cursor from which a log is read from its beginning.
+START: Final = "0-0"
 
 
 class Source(StrEnum):
@@ -104,3 +107,16 @@ class LogFilter(NamedTuple):
 
 #: Every line.
 EVERYTHING = LogFilter()
+
+
+class Batch(NamedTuple):
+    """Names one append: appending the same batch again changes nothing.
+
+    Attributes:
+        number: Rises with each batch of the writer, from 1.
+        remembered_s: How long a repeated batch is recognised; by default longer than any writer tries.
+    """
+
+    writer: str
+    number: int
+    remembered_s: int = 3600

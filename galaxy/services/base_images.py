@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from galaxy.adapters.store.base_images import CheckLease, CheckPostponed, CheckResult, Found, familiar_name
 from galaxy.domain.base_images.base_image import Checked, CheckOutcome, Dependent, next_check_in_s, outcome_of
-from galaxy.domain.base_images.image_reference import ImageReference
+from galaxy.domain.base_images.checks import CheckLease, CheckPostponed, CheckResult, Found
+from galaxy.domain.base_images.image_reference import ImageReference, familiar_name
 from galaxy.domain.base_images.updates import Compare, Updates, UpdateState, Wanted, decide_about_next
 from galaxy.domain.deploys.problems import refused
 from galaxy.domain.errors import (

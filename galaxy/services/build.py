@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from galaxy.adapters.interruptible import interruptible
 from galaxy.domain.base_images.contract import SETUP_SCRIPT, bash_command, breaches, declared_volumes
 from galaxy.domain.base_images.image_config import differences, oci_labels, with_labels
 from galaxy.domain.base_images.image_reference import ImageReference
@@ -144,8 +143,8 @@ class BuildStage:
 
         with record(Step.PULL):
             log.say(f"Attempt {attempt.number} of {MAX_ATTEMPTS}: looking up the base image {base}.")
-            digest = attempt.wanted_digest or interruptible(
-                lambda: str(self._registry.resolve(base, insist=True)), check_cancelled
+            digest = attempt.wanted_digest or self._registry.resolve(
+                base, insist=True, check_cancelled=check_cancelled
             )
             record.base_digest(digest)
             alive = self._signs_of_life(Step.PULL, check_cancelled)

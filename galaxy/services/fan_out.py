@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from galaxy.adapters.queue import NewVersionCall
-from galaxy.adapters.store.base_images import familiar_name
-from galaxy.adapters.store.updates import HandOut
+from galaxy.domain.base_images.fan_out import HandOut, NewVersionCall
+from galaxy.domain.base_images.image_reference import familiar_name
 from galaxy.domain.base_images.updates import UpdateState, Verdict, too_many_failed
 from galaxy.services.rebuilds import LOW_WATER
 

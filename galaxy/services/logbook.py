@@ -6,14 +6,14 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from galaxy.adapters.logs.stream import Batch
-from galaxy.adapters.logs.writer import LogWriter
 from galaxy.domain.errors import StoreError
+from galaxy.domain.log import Batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from galaxy.adapters.logs.stream import LogStream
+    from galaxy.adapters.logs.writer import LogWriter
     from galaxy.domain.announcement import Announcement
     from galaxy.domain.models import VersionRef
     from galaxy.domain.output.redaction import Redactor
@@ -35,16 +35,22 @@ class Logbook:
     """
 
     def __init__(
-        self, stream: LogStream, *, attempt_max_bytes: int, clock: Callable[[], float] = time.monotonic
+        self,
+        stream: LogStream,
+        writer: type[LogWriter],
+        *,
+        attempt_max_bytes: int,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._stream = stream
+        self._writer = writer
         self._attempt_max_bytes = attempt_max_bytes
         self._clock = clock
         self._left_alone_until = clock()
 
     def writer(self, ref: VersionRef, attempt: int, redactor: Redactor) -> LogWriter:
         """A writer for one attempt; see `LogWriter`."""
-        return LogWriter(
+        return self._writer(
             self._stream,
             app=ref.app,
             version=ref.number,

@@ -7,9 +7,10 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from galaxy.adapters.engine.docker.isolation import CAPABILITIES
 from galaxy.domain.base_images.contract import bash_command
 from galaxy.domain.base_images.image_reference import ImageReference
+from galaxy.domain.cancellation import never_cancelled
+from galaxy.domain.capabilities import CAPABILITIES
 from galaxy.domain.diagnosis.probe import ProbeReport, Seen, Service, Target, endpoint_of, report, targets
 from galaxy.domain.errors import BaseImageUnusable, EngineError
 from galaxy.domain.names import LOOK
@@ -179,7 +180,3 @@ class IsolationProbe:
             capabilities=int(status["CapBnd:"], 16),
             no_new_privileges=status.get("NoNewPrivs:") == "1",
         )
-
-
-def never_cancelled() -> None:
-    """The probe is short: nothing interrupts it."""

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from galaxy.adapters.queue import NewVersionCall
-from galaxy.adapters.store.base_images import familiar_name
-from galaxy.adapters.store.updates import Made, NotMade
+from galaxy.domain.base_images.fan_out import Made, NewVersionCall, NotMade
+from galaxy.domain.base_images.image_reference import familiar_name
 from galaxy.domain.base_images.updates import AppSnapshot
 from galaxy.domain.errors import GalaxyError, QueueError
 

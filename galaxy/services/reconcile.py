@@ -13,7 +13,8 @@ from galaxy.services.retries import LOST_WORKER
 
 if TYPE_CHECKING:
     from galaxy.adapters.queue import TaskQueue
-    from galaxy.adapters.store.versions import Due, VersionStore
+    from galaxy.adapters.store.versions import VersionStore
+    from galaxy.domain.work import Due
     from galaxy.services.announcer import Announcer
 
 logger = structlog.get_logger(__name__)

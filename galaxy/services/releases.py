@@ -8,10 +8,10 @@ from uuid import uuid4
 import structlog
 from pydantic import SecretStr
 
-from galaxy.adapters.logs.stream import START
 from galaxy.domain.deploys.app_name import parse_app_name
 from galaxy.domain.deploys.deploy_request import DeployRequest, parse_who
 from galaxy.domain.errors import IllegalTransition, QueueError, StoreError
+from galaxy.domain.log import START
 from galaxy.domain.models import Frozen, NewVersion, VersionRef
 from galaxy.domain.states import VersionState
 

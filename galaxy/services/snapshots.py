@@ -11,7 +11,8 @@ from galaxy.domain.errors import BaseImageNotFound
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from galaxy.adapters.store.base_images import BaseImageStore, LatePage
+    from galaxy.adapters.store.base_images import BaseImageStore
+    from galaxy.domain.base_images.fan_out import LatePage
     from galaxy.domain.base_images.updates import Decision
     from galaxy.services.throttled_registry import ThrottledRegistry
 

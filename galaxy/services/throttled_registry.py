@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from galaxy.domain.cancellation import never_cancelled
 from galaxy.domain.errors import RegistryThrottled
 
 if TYPE_CHECKING:
@@ -27,9 +28,19 @@ class ThrottledRegistry:
         self._registry = registry
         self._store = store
 
-    def resolve(self, reference: ImageReference, *, insist: bool = False) -> str:
+    def resolve(
+        self,
+        reference: ImageReference,
+        *,
+        insist: bool = False,
+        check_cancelled: Callable[[], None] = never_cancelled,
+    ) -> str:
         """See `RegistryClient.resolve`."""
-        return self._heeding(reference, lambda: self._registry.resolve(reference, insist=insist))
+
+        def resolve() -> str:
+            return self._registry.resolve(reference, insist=insist, check_cancelled=check_cancelled)
+
+        return self._heeding(reference, resolve)
 
     def manifest(self, reference: ImageReference) -> Manifest:
         """See `RegistryClient.manifest`."""

@@ -16,11 +16,11 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from galaxy.adapters.logs.entry import ENTRY_OVERHEAD_BYTES
-from galaxy.adapters.logs.stream import START, Batch, LogStream
+from galaxy.adapters.logs.stream import LogStream
 from galaxy.adapters.logs.writer import LogWriter
 from galaxy.adapters.store.keys import Keys
 from galaxy.domain.errors import StoreError
-from galaxy.domain.log import LogBlock, LogFilter, LogLine, Source, Stream
+from galaxy.domain.log import START, Batch, LogBlock, LogFilter, LogLine, Source, Stream
 from galaxy.domain.output.redaction import Redactor
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from galaxy.adapters.registry import RegistryClient
-from galaxy.adapters.store.base_images import CheckResult
+from galaxy.domain.base_images.checks import CheckResult
 from galaxy.domain.base_images.image_reference import ImageReference
 from galaxy.domain.errors import RegistryThrottled
 from galaxy.domain.states import VersionState

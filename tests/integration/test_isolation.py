@@ -8,8 +8,9 @@ from uuid import uuid4
 import pytest
 
 from galaxy.adapters.engine.docker.engine import DockerEngine
-from galaxy.adapters.engine.docker.isolation import CAPABILITIES, Isolation
+from galaxy.adapters.engine.docker.isolation import Isolation
 from galaxy.domain.base_images.image_config import differences
+from galaxy.domain.capabilities import CAPABILITIES
 from galaxy.domain.errors import EngineError
 from tests.support.base_images import BaseImageSpec
 

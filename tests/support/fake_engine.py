@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from galaxy.adapters.engine.ports import Container, Image, Machine, TaggedImage, never_cancelled
+from galaxy.adapters.engine.ports import Container, Image, Machine, TaggedImage
 from galaxy.domain.base_images.contract import FileKind, SetupScript, volume_places
+from galaxy.domain.cancellation import never_cancelled
 from galaxy.domain.errors import BaseImageNotFound, BaseImageUnusable, EngineError
 from galaxy.domain.log import Stream
 from galaxy.domain.names import volume_name

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from galaxy.adapters.engine.ports import never_cancelled
 from galaxy.bootstrap import Pipeline
+from galaxy.domain.cancellation import never_cancelled
 from tests.support.fake_engine import FakeEngine
 from workers import app
 

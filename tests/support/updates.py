@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from redis import ConnectionPool, Redis, UnixDomainSocketConnection
 
 from galaxy.adapters.logs.stream import LogStream
+from galaxy.adapters.logs.writer import LogWriter
 from galaxy.adapters.registry import Manifest
 from galaxy.adapters.registry.manifest import OCI_INDEX, OCI_MANIFEST, PlatformManifest
 from galaxy.adapters.store.base_images import BaseImageStore
@@ -29,8 +30,9 @@ from galaxy.settings import Settings
 from tests.support.stores import deploy, make_store
 
 if TYPE_CHECKING:
-    from galaxy.adapters.queue import NewVersionCall, TaskQueue
+    from galaxy.adapters.queue import TaskQueue
     from galaxy.adapters.registry import RegistryClient
+    from galaxy.domain.base_images.fan_out import NewVersionCall
     from galaxy.domain.models import Version
 
 IMAGE = "docker.io/meteor/galaxy-app:latest"
@@ -59,7 +61,7 @@ class Tags:
         images = (PlatformManifest("linux", "amd64", "", digest(ours)),)
         return self._put(image, Manifest(OCI_INDEX, digest(name), b"", images))
 
-    def resolve(self, reference: ImageReference, *, insist: bool = False) -> str:  # noqa: ARG002 - as RegistryClient
+    def resolve(self, reference: ImageReference, **_: object) -> str:
         self._ask("HEAD", reference)
         if reference.canonical not in self._tags:
             raise BaseImageNotFound(f"There is no image {reference}.")
@@ -141,7 +143,7 @@ class Harbour:
         # the logs' client does not decode
         self._logs_redis = Redis(connection_pool=_raw_pool(redis))
         self.logs = LogStream(self._logs_redis, self.keys, retention_s=3600, max_bytes=10**7)
-        self.announcer = Announcer(self.store, Logbook(self.logs, attempt_max_bytes=10**6))
+        self.announcer = Announcer(self.store, Logbook(self.logs, LogWriter, attempt_max_bytes=10**6))
         queue, registry = cast("TaskQueue", self.queue), registry or cast("RegistryClient", self.tags)
         self.registry = registry
         rate = settings.registry_requests_per_s

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 import fakeredis
 
 from galaxy.adapters.logs.stream import LogStream
+from galaxy.adapters.logs.writer import LogWriter
 from galaxy.adapters.store.keys import Keys
 from galaxy.domain.base_images.image_reference import ImageReference
 from galaxy.domain.deploys.app_settings import DeployRules
@@ -44,7 +45,7 @@ class OneBaseImage:
         self.errors: list[Exception] = []
         self.insisted: list[bool] = []
 
-    def resolve(self, _: ImageReference, *, insist: bool = False) -> str:
+    def resolve(self, _: ImageReference, *, insist: bool = False, **__: object) -> str:
         self.insisted.append(insist)
         if self.errors:
             raise self.errors.pop(0)
@@ -116,7 +117,7 @@ class Workshop:
         self.engine = FakeEngine()
         self.registry = OneBaseImage()
         self.queue = QueueRecorder()
-        logbook = Logbook(self.log, attempt_max_bytes=10**6)
+        logbook = Logbook(self.log, LogWriter, attempt_max_bytes=10**6)
         self.announcer = announcer = Announcer(self.store, logbook)
         queue = cast("TaskQueue", self.queue)
         self.stage = BuildStage(

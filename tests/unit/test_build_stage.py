@@ -40,8 +40,7 @@ from tests.support.workshop import REGISTRY, Workshop
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from galaxy.adapters.logs.stream import Batch
-    from galaxy.domain.log import LogBlock
+    from galaxy.domain.log import Batch, LogBlock
     from galaxy.domain.models import Attempt
     from tests.support.fake_engine import Program
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from galaxy.adapters.logs.writer import LogWriter
 from galaxy.domain.announcement import Announcement
 from galaxy.domain.errors import StoreError
 from galaxy.services.logbook import Logbook
@@ -43,7 +44,9 @@ class World:
     def __init__(self) -> None:
         self.now = 100.0
         self.stream = Stream()
-        self.logbook = Logbook(cast("LogStream", self.stream), attempt_max_bytes=1024, clock=lambda: self.now)
+        self.logbook = Logbook(
+            cast("LogStream", self.stream), LogWriter, attempt_max_bytes=1024, clock=lambda: self.now
+        )
 
     def fails(self) -> bool:
         """Whether both fail: telling something, and asking where the log stands."""

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from galaxy.adapters.logs.stream import START
 from galaxy.domain.errors import IllegalTransition, InvalidInput, NotFound, StoreError
+from galaxy.domain.log import START
 from galaxy.domain.models import VersionRef
 from galaxy.domain.states import VersionState
 from tests.support.stores import APP, bring_to

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from galaxy.domain.cancellation import never_cancelled
 from galaxy.domain.models import Frozen
 
 if TYPE_CHECKING:
@@ -13,10 +14,6 @@ if TYPE_CHECKING:
     from galaxy.domain.base_images.contract import SetupScript
     from galaxy.domain.base_images.image_config import ImageConfig
     from galaxy.domain.log import Stream
-
-
-def never_cancelled() -> None:
-    """A `check_cancelled` that never objects, and an `on_progress` that does not care."""
 
 
 class Image(Frozen):

@@ -10,8 +10,8 @@ from uuid import uuid4
 
 from galaxy.adapters.logs.entry import ENTRY_OVERHEAD_BYTES
 from galaxy.adapters.logs.outage import Outage
-from galaxy.adapters.logs.stream import Batch
 from galaxy.domain.errors import StoreError
+from galaxy.domain.log import Batch
 from galaxy.domain.output.lines import MAX_PIECE_BYTES
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from galaxy.adapters.logs.entry import ARGUMENTS_PER_ENTRY, ENTRY_OVERHEAD_BYTES
 from galaxy.adapters.redis_errors import translated
 from galaxy.adapters.store.scripts import run_each
 from galaxy.domain.errors import StoreError
-from galaxy.domain.log import EVERYTHING, LogBlock, LogFilter, LogLine
+from galaxy.domain.log import EVERYTHING, START, Batch, LogBlock, LogFilter, LogLine
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -22,28 +22,12 @@ if TYPE_CHECKING:
 
     from galaxy.adapters.store.keys import Keys
 
-#: Reads from the log's beginning.
-START: Final = "0-0"
-
 #: Entries fetched in one round trip; each has up to 63 KiB.
 _PAGE_ENTRIES: Final = 32
 
 #: How long `follow` waits for a Redis that went away, and how often it looks.
 _FOLLOW_PATIENCE_S: Final = 30.0
 _FOLLOW_PAUSE_S: Final = 0.2
-
-
-class Batch(NamedTuple):
-    """Names one append: appending the same batch again changes nothing.
-
-    Attributes:
-        number: Rises with each batch of the writer, from 1.
-        remembered_s: How long a repeated batch is recognised; by default longer than any writer tries.
-    """
-
-    writer: str
-    number: int
-    remembered_s: int = 3600
 
 
 class LogPage(NamedTuple):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final, Self
 
 import structlog
 
-from galaxy.adapters.engine.ports import never_cancelled
 from galaxy.adapters.logs.sender import LogSender
+from galaxy.domain.cancellation import never_cancelled
 from galaxy.domain.errors import StoreError
 from galaxy.domain.log import LogBlock, Stream
 from galaxy.domain.output.budget import Output

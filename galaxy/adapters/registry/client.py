@@ -6,12 +6,14 @@ import time
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from galaxy.adapters.interruptible import interruptible
 from galaxy.adapters.registry.endpoints import Reach, RegistryEndpoint
 from galaxy.adapters.registry.limits import HostGates, RateLimit
 from galaxy.adapters.registry.manifest import MEDIA_TYPES, MalformedManifest, Manifest, as_digest
 from galaxy.adapters.registry.tokens import Credential, Tokens
 from galaxy.adapters.registry.transport import Call, RegistryResponse, Transport
 from galaxy.domain.base_images.image_reference import DOCKER_HUB, DOCKER_HUB_API
+from galaxy.domain.cancellation import never_cancelled
 from galaxy.domain.errors import BaseImageNotFound, RegistryDenied, RegistryError
 
 if TYPE_CHECKING:
@@ -67,7 +69,13 @@ class RegistryClient:
         """Closes the kept-alive connections."""
         self._transport.close()
 
-    def resolve(self, reference: ImageReference, *, insist: bool = False) -> str:
+    def resolve(
+        self,
+        reference: ImageReference,
+        *,
+        insist: bool = False,
+        check_cancelled: Callable[[], None] = never_cancelled,
+    ) -> str:
         """The digest that a reference means now, by one HEAD.
 
         A pinned reference is answered at once: its digest can't come to mean anything else, and whether the image is
@@ -75,7 +83,9 @@ class RegistryClient:
 
         Args:
             reference: Of an image in any registry.
-            insist: For who has few tries: asks also a host that is left alone because it failed several times.
+            insist: Asks also a host that is left alone because it failed several times.
+            check_cancelled: Called several times a second. When it raises, so does this, and nobody waits for the
+                registry any more.
 
         Raises:
             BaseImageNotFound: No such repository or tag, or not without a login.
@@ -87,6 +97,11 @@ class RegistryClient:
         """
         if reference.digest is not None:
             return reference.digest
+        if check_cancelled is never_cancelled:
+            return self._resolve(reference, insist=insist)
+        return interruptible(lambda: self._resolve(reference, insist=insist), check_cancelled)
+
+    def _resolve(self, reference: ImageReference, *, insist: bool) -> str:
         call = self._call(reference, insists=insist)
         answer = self._ask(call, "HEAD", reference)
         if answer.status != _NO_SUCH_METHOD:

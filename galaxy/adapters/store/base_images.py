@@ -11,7 +11,9 @@ from redis.exceptions import LockError, RedisError
 from galaxy.adapters.store.scripts import RedisScripts, translated
 from galaxy.adapters.store.snapshots import read_snapshots
 from galaxy.domain.base_images.base_image import BaseImage, UpdateProgress
-from galaxy.domain.base_images.image_reference import ImageReference
+from galaxy.domain.base_images.checks import CheckLease, CheckPostponed, CheckResult
+from galaxy.domain.base_images.fan_out import LatePage
+from galaxy.domain.base_images.image_reference import ImageReference, familiar_name
 from galaxy.domain.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
@@ -26,57 +28,6 @@ logger = structlog.get_logger(__name__)
 
 _PROGRESS = ("number", "state", "wave", "dependents", "created", "built", "failed", "reason")
 _ALL = "*"
-
-
-class CheckLease(NamedTuple):
-    """The right to ask a registry about a base image now, and what is known of it."""
-
-    image: str
-    token: str
-    digest: str | None
-    platform_digest: str | None
-    content: str | None
-    unchanged: int
-    errors: int
-
-
-class Found(NamedTuple):
-    """What a check found; see `Wanted`. `requests`: how many it took."""
-
-    digest: str
-    platform_digest: str | None
-    content: str
-    requests: int
-
-
-class CheckResult(NamedTuple):
-    """What came of a check.
-
-    Attributes:
-        found: None if it failed: what was known stays.
-        error: Why it failed.
-        pause_s: What the registry asked for, for all its images.
-    """
-
-    check: CheckLease
-    next_check_in_s: float
-    found: Found | None = None
-    error: str = ""
-    pause_s: float = 0.0
-
-
-class CheckPostponed(NamedTuple):
-    """A base image can't be checked now: it is being checked, or else its registry's budget is used up."""
-
-    wait_s: float
-    being_checked: bool
-
-
-class LatePage(NamedTuple):
-    """Apps to decide about again, with the scores that say whether something has happened to them since."""
-
-    snapshots: tuple[AppSnapshot, ...]
-    scores: dict[str, str]
 
 
 class _Page(NamedTuple):
@@ -347,14 +298,6 @@ def _indexed_under(base_image: str, *, app: str, version: int) -> str:
         logger.warning("version.not_indexed", app=app, version=version, error=str(error))
         return ""
     return "" if reference.pinned else reference.canonical
-
-
-def familiar_name(image: str) -> str:
-    """A canonical reference as people write it; as it is, if today's rules refuse it."""
-    try:
-        return str(ImageReference.parse(image))
-    except InvalidInput:
-        return image
 
 
 def _no_dependents(image: str) -> NotFound:

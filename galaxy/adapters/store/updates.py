@@ -2,68 +2,25 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from galaxy.adapters.store.scripts import RedisScripts, translated
 from galaxy.adapters.store.snapshots import read_snapshots
+from galaxy.domain.base_images.fan_out import HandOut, Made, NotMade
 from galaxy.domain.base_images.updates import AUTOMATIC_BY, Update, UpdateState
 from galaxy.domain.models import VersionRef
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from redis import Redis
 
-    from galaxy.adapters.queue import NewVersionCall
     from galaxy.adapters.store.keys import Keys
+    from galaxy.domain.base_images.fan_out import NewVersionCall
     from galaxy.domain.base_images.updates import AppSnapshot
 
 #: How many ends of builds and versions one script settles: well below a millisecond.
 _SETTLED_AT_ONCE: Final = 15
-
-
-class HandOut(NamedTuple):
-    """What was decided about a page of apps.
-
-    Attributes:
-        apps: Those that need a new version.
-        cursor: Where the walk goes on.
-        walked: The walk has come to its end.
-        skipped: How many apps of the page need none.
-        ahead: Those that are decided about after the next check.
-        late: Instead of a page of the walk: the latecomers that were decided about, with their scores.
-    """
-
-    apps: Sequence[str]
-    cursor: str
-    walked: bool
-    skipped: int = 0
-    ahead: Sequence[str] = ()
-    late: Mapping[str, str] = MappingProxyType({})
-
-
-class Made(NamedTuple):
-    """An automatic version was made.
-
-    Attributes:
-        base_digest: What it is built on.
-        left: How many apps of the update are handed out and not done.
-        free: How many slots of automatic builds are free.
-        superseded: Earlier automatic versions that are not built.
-    """
-
-    ref: VersionRef
-    base_digest: str
-    left: int
-    free: int
-    superseded: tuple[int, ...]
-
-
-class NotMade(NamedTuple):
-    """Nothing had to be made; `left` apps of the update are handed out and not done."""
-
-    left: int
 
 
 class UpdateStore:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from uuid import uuid4
 
 from pydantic import SecretStr
@@ -27,6 +27,7 @@ from galaxy.domain.models import (
     VersionRef,
 )
 from galaxy.domain.states import Step, VersionState
+from galaxy.domain.work import Activation, Created, Due
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -46,31 +47,6 @@ _HINT_GRACE_MS: Final = 2_000
 
 #: A worker that has not been seen for so long is gone for good; containers get new names with each update.
 _HEARTBEAT_REMEMBERED_MS: Final = 24 * 3600 * 1000
-
-
-class Created(NamedTuple):
-    """Answer to a deploy: `repeated` when its idempotency key had made this version before."""
-
-    number: int
-    repeated: bool
-    superseded: tuple[int, ...]
-
-
-class Due(NamedTuple):
-    """A version that the reconciler has to look at; `waited_s` is how long ago it was enqueued last."""
-
-    ref: VersionRef
-    state: VersionState
-    attempt: int
-    waited_s: float
-    automatic: bool
-
-
-class Activation(NamedTuple):
-    """`previous` is the version that was active until now. Superseded: `newer` is active, and stays."""
-
-    previous: int | None = None
-    newer: int | None = None
 
 
 class VersionStore:

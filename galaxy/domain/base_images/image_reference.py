@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from galaxy.domain.deploys.problems import Problems, not_a_string, refused
+from galaxy.domain.errors import InvalidInput
 
 DOCKER_HUB: Final = "docker.io"
 DOCKER_HUB_API: Final = "registry-1.docker.io"
@@ -240,3 +241,11 @@ def _split_name(name: str) -> tuple[str, str]:
 def _is_host(component: str) -> bool:
     """Whether the first part of a name is a host: the rule of distribution's reference grammar."""
     return "." in component or ":" in component or component.lower() == "localhost"
+
+
+def familiar_name(image: str) -> str:
+    """A canonical reference as people write it; as it is, if today's rules refuse it."""
+    try:
+        return str(ImageReference.parse(image))
+    except InvalidInput:
+        return image

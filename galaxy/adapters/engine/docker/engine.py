@@ -19,8 +19,9 @@ from galaxy.adapters.engine.docker.disk_watch import DiskWatch
 from galaxy.adapters.engine.docker.files import look_at_script
 from galaxy.adapters.engine.docker.isolation import Isolation
 from galaxy.adapters.engine.docker.volumes import named_volumes
-from galaxy.adapters.engine.ports import Container, Image, Machine, TaggedImage, never_cancelled
+from galaxy.adapters.engine.ports import Container, Image, Machine, TaggedImage
 from galaxy.domain.base_images.contract import SETUP_SCRIPT
+from galaxy.domain.cancellation import never_cancelled
 from galaxy.domain.errors import BaseImageNotFound, EngineError
 
 if TYPE_CHECKING:

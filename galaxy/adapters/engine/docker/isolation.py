@@ -3,36 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from docker.types import LogConfig
 
 from galaxy.adapters.engine.docker.disk_watch import NO_LIMITS, DiskLimits
+from galaxy.domain.capabilities import CAPABILITIES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import docker
     from docker.types import Mount
-
-#: What package managers, `useradd` and `chown` need. Of Docker's defaults these are left out: raw sockets (to forge
-#: packets on the bridge), device nodes, audit records, low ports, and passing capabilities on. The numbers are the
-#: kernel's: capability(7).
-CAPABILITIES: Final[Mapping[str, int]] = MappingProxyType(
-    {
-        "CHOWN": 0,
-        "DAC_OVERRIDE": 1,
-        "FOWNER": 3,
-        "FSETID": 4,
-        "KILL": 5,
-        "SETFCAP": 31,
-        "SETGID": 6,
-        "SETUID": 7,
-        "SYS_CHROOT": 18,
-    }
-)
-
 
 _PERIOD_US: Final = 100_000
 
