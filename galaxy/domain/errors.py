@@ -6,7 +6,6 @@ All of them survive a trip through Celery's JSON: the arguments are strings only
 from __future__ import annotations
 
 import re
-from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Final
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ class GalaxyError(Exception):
         super().__init__(f"{message} {suggestion}".rstrip())
         self.message = message
         self.suggestion = suggestion
-        self.facts: Mapping[str, str | float] = MappingProxyType(facts)
+        self.facts: Mapping[str, str | float] = facts
 
 
 class UserError(GalaxyError):
