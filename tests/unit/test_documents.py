@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 import shlex
 from itertools import pairwise
@@ -15,7 +16,12 @@ from pydantic import SecretStr
 
 from galaxy import settings as settings_module
 from galaxy.cli import cli
+from galaxy.domain.base_images.image_reference import ImageReference
+from galaxy.domain.deploys.app_settings import AppSettings, DeployRules
+from galaxy.domain.deploys.deploy_request import DeployRequest
+from galaxy.domain.errors import InvalidInput
 from galaxy.domain.states import TRANSITIONS, Step, VersionState
+from galaxy.services.releases import Releases
 from galaxy.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -185,6 +191,68 @@ def test_the_readme_leads_to_every_guide() -> None:
 def test_the_page_about_base_images_shows_the_example_as_it_is(name: str) -> None:
     content = (ROOT / "examples" / "base-images" / "debian-python" / name).read_text()
     assert f"\n{content}```" in (DOCS / "writing-a-base-image.md").read_text()
+
+
+@pytest.fixture
+def rules() -> DeployRules:
+    settings = Settings()
+    return DeployRules(
+        section=settings.settings_section,
+        settings_max_bytes=settings.settings_max_bytes,
+        default_base_image=ImageReference.parse(settings.default_base_image),
+    )
+
+
+def test_every_example_of_settings_is_accepted(rules: DeployRules) -> None:
+    examples = [
+        example
+        for page in DOCUMENTS
+        for example in re.findall(r"^```json\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    ]
+    assert len(examples) >= 2
+    for example in examples:
+        parsed = AppSettings.parse(example, rules)
+        assert parsed.base_image_given
+        assert parsed.warnings == ()
+
+
+def test_the_example_of_a_rejected_deploy_shows_our_messages(rules: DeployRules) -> None:
+    (shown,) = re.findall(
+        r"^galaxy: (app: must be .*?)\n```", (DOCS / "settings-json.md").read_text(), re.DOTALL | re.MULTILINE
+    )
+    section = {"baseImage": {"repository": "ghcr.io/example/base", "version": "2"}, "env": {"LEVEL": 3}}
+    with pytest.raises(InvalidInput) as raised:
+        DeployRequest.parse(
+            app="www.example.com/blog",
+            settings={rules.section: section},
+            bundle_url="ftp://bundles.example.com/www-42.tar.gz",
+            rules=rules,
+        )
+    assert str(raised.value) == shown
+
+
+def test_every_example_in_python_uses_arguments_that_a_deploy_has() -> None:
+    text = (DOCS / "deploying-from-a-backend.md").read_text()
+    task, function = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    (sent,) = [
+        keyword.value
+        for node in ast.walk(ast.parse(task))
+        if isinstance(node, ast.Call)
+        for keyword in node.keywords
+        if keyword.arg == "kwargs"
+    ]
+    assert isinstance(sent, ast.Dict)
+    arguments = {str(key.value) for key in sent.keys if isinstance(key, ast.Constant)}
+    known = set(inspect.signature(Releases.deploy).parameters)
+    assert arguments == known - {"self"}
+    called = {
+        keyword.arg
+        for node in ast.walk(ast.parse(function))
+        if isinstance(node, ast.Call)
+        for keyword in node.keywords
+    }
+    assert called <= arguments
+    assert set(re.findall(r"^\| `(\w+)` \| .*\.", text, re.MULTILINE)) >= arguments
 
 
 def test_every_page_that_a_message_or_a_comment_names_exists() -> None:
