@@ -51,7 +51,7 @@ def _refusal(error: ResponseError, server: str, url_setting: str) -> StoreError:
     if isinstance(error, NoPermissionError) or _SCRIPT_NOT_PERMITTED in str(error):
         return StoreError(
             f"{server} does not permit this to the user in {url_setting}.",
-            "Use one that may; docs/operations.md tells what each user needs.",
+            "Use one that may; docs/operating.md tells what each user needs.",
         )
     return StoreError(f"{server} refused a command: {_told(error)}.", "Look at its memory and its log.")
 

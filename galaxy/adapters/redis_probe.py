@@ -109,7 +109,7 @@ def _why(error: Exception, facts: RedisFacts, timeout_s: float) -> tuple[str, st
             f"See whether Redis hangs or is frozen, and whether {variable} names the right host.",
         )
     if isinstance(error, ValueError):
-        return f"{variable} is malformed.", "docs/operations.md shows how addresses are written."
+        return f"{variable} is malformed.", "docs/operating.md shows how addresses are written."
     reason = str(error).rstrip(".")
     return (
         f"{facts.address} can't be reached: {reason}.",

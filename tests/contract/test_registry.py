@@ -72,6 +72,39 @@ def test_a_missing_tag_or_repository_is_not_found(
         registry.resolve(ImageReference.parse(missing))
 
 
+@pytest.mark.parametrize(
+    ("wanted", "pushed_as"),
+    [
+        ("node:20", "library/node:20"),
+        ("example/no-such:1", "example/no-such:1"),
+        ("example/no-such@sha256:" + "0" * 64, "example/no-such"),
+    ],
+)
+def test_an_image_that_the_stand_in_for_docker_hub_lacks_is_told_with_the_name_to_push_it_as(
+    server: RegistryServer | DockerRegistry, registry: RegistryClient, wanted: str, pushed_as: str
+) -> None:
+    reference = ImageReference.parse(wanted)
+    with pytest.raises(BaseImageNotFound) as raised:
+        registry.manifest(reference)
+    push_as = f"{server.authority}/{pushed_as}"
+    assert raised.value.facts == {"image": str(reference), "registry": server.authority, "push_as": push_as}
+    assert f"{server.authority}, which stands in for Docker Hub here, has no image {reference}." in str(
+        raised.value
+    )
+    assert f"push this one as {push_as}. docs/writing-a-base-image.md shows how." in str(raised.value)
+
+
+def test_a_registry_that_stands_in_for_nothing_gives_no_advice_about_docker_hub(
+    server: RegistryServer | DockerRegistry,
+) -> None:
+    registry = RegistryClient(docker_hub_mirror=server.url, internal_hosts=[server.authority])
+    with pytest.raises(BaseImageNotFound) as raised:
+        registry.resolve(ImageReference.parse(f"{server.authority}/no/such:1"))
+    registry.close()
+    assert raised.value.message == f"{server.authority} has no image {server.authority}/no/such:1."
+    assert "Docker Hub" not in str(raised.value)
+
+
 def test_a_manifest_is_read_by_tag_and_by_digest_with_its_bytes_unchanged(
     server: RegistryServer | DockerRegistry, registry: RegistryClient
 ) -> None:

@@ -1,4 +1,4 @@
-"""Backup and restore by the very commands of docs/operations.md, and what a crash of Redis leaves."""
+"""Backup and restore by the very commands of docs/operating.md, and what a crash of Redis leaves."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ LOGIN = "worker:CHANGE-ME-worker@"
 
 
 def documented(name: str) -> str:
-    """The commands below `# NAME` in docs/operations.md."""
-    text = (ROOT / "docs" / "operations.md").read_text()
+    """The commands below `# NAME` in docs/operating.md."""
+    text = (ROOT / "docs" / "operating.md").read_text()
     (block,) = re.findall(rf"^( *)```bash\n *# {name}\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL)
     return block[1]
 

@@ -23,7 +23,7 @@ class Certificates(NamedTuple):
 
 
 def make_certificates(folder: Path) -> Certificates:
-    """An authority, a server's certificate for 127.0.0.1, and a client's, as docs/operations.md makes them."""
+    """An authority, a server's certificate for 127.0.0.1, and a client's, as docs/operating.md makes them."""
     if not shutil.which("openssl"):
         unavailable("openssl is not installed")
     _openssl(

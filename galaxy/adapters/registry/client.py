@@ -165,9 +165,7 @@ class RegistryClient:
             return
         host = answer.endpoint.authority
         if answer.status == _NOT_FOUND:
-            raise BaseImageNotFound(
-                f"{host} has no image {reference}.", "Check the repository and the tag, or push the image."
-            )
+            raise self._not_found(host, reference)
         if answer.status == _UNAUTHORIZED and reference.is_docker_hub:
             # Docker Hub does not tell strangers which of its repositories exist
             raise BaseImageNotFound(
@@ -182,6 +180,25 @@ class RegistryClient:
         raise RegistryError(
             f"{host} answered with the status {answer.status} when asked for {reference}.",
             "Check that a registry runs there, and what stands between it and the workers.",
+        )
+
+    def _not_found(self, host: str, reference: ImageReference) -> BaseImageNotFound:
+        """What a missing image means here: a registry that stands in for Docker Hub has few of Docker Hub's images."""
+        facts = {"image": str(reference), "registry": host}
+        if not reference.is_docker_hub or self._mirror is None:
+            return BaseImageNotFound(
+                f"{host} has no image {reference}.",
+                "Check the repository and the tag, or push the image.",
+                **facts,
+            )
+        tag = f":{reference.tag}" if reference.tag else ""
+        push_as = f"{self._mirror.authority}/{reference.repository}{tag}"
+        return BaseImageNotFound(
+            f"{host}, which stands in for Docker Hub here, has no image {reference}.",
+            "Unless it is a pull-through cache, it has only the images that were pushed to it: push this one as "
+            f"{push_as}. docs/writing-a-base-image.md shows how.",
+            push_as=push_as,
+            **facts,
         )
 
 

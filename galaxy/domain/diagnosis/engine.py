@@ -119,7 +119,7 @@ def _what_builds_need(facts: EngineFacts, needs: BuildNeeds) -> Iterator[Finding
         yield problem(
             SUBJECT,
             f"It has no network {needs.network}, so no build can start.",
-            "Create it as docs/operations.md says, or set GALAXY_BUILD_NETWORK to one that it has.",
+            "Create it as docs/operating.md says, or set GALAXY_BUILD_NETWORK to one that it has.",
         )
     elif needs.network == _OPEN_NETWORK:
         yield warning(

@@ -136,7 +136,7 @@ def _unseen(subject: str, facts: RedisFacts) -> Iterator[Finding]:
     yield warning(
         subject,
         f"This user may not run {' and '.join(facts.refused)}, so nothing can be told of {blind}.",
-        "Run the doctor as a user with +info and +config|get; docs/operations.md has an ACL file.",
+        "Run the doctor as a user with +info and +config|get; docs/operating.md has an ACL file.",
     )
 
 
