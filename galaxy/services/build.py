@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from galaxy.domain.base_images.contract import SETUP_SCRIPT, bash_command, breaches, declared_volumes
+from galaxy.domain.base_images.contract import (
+    FIRST_LINE_SHOWN,
+    SETUP_SCRIPT,
+    bash_command,
+    breaches,
+    declared_volumes,
+)
 from galaxy.domain.base_images.image_config import differences, oci_labels, with_labels
 from galaxy.domain.base_images.image_reference import ImageReference
 from galaxy.domain.errors import (
@@ -26,7 +32,6 @@ from galaxy.domain.errors import (
 )
 from galaxy.domain.models import MAX_ATTEMPTS, Attempt, BuiltImage, Failure, NotClaimed, VersionRef
 from galaxy.domain.names import LOOK, LeaseRef, app_image, attempt_tag, container_name
-from galaxy.domain.output.redaction import Redactor
 from galaxy.domain.states import Step
 from galaxy.services.lease import HeldLease, abandoned
 from galaxy.services.recorder import StepRecorder
@@ -116,15 +121,13 @@ class BuildStage:
         logger.info("attempt.began", attempt=attempt.number, token=attempt.token)
         record = StepRecorder(self._store, attempt, on_step)
         with self._lease(attempt) as lease:  # held until the end of the attempt is recorded
-            secrets = (attempt.bundle_url, *attempt.secrets)
-            redactor = Redactor(secret.get_secret_value() for secret in secrets)
-            log = log_end.enter_context(self._logs.writer(attempt.ref, attempt.number, redactor))
+            log = log_end.enter_context(self._logs.writer(attempt))
             try:
                 built = self._build(attempt, log, record, lease.check)
             except Abandoned as error:
                 return _gave_up(attempt, log, error)
             except Exception as error:  # the specification: any error is retried
-                failure = self._failed(attempt, log, record, redactor, error)
+                failure = self._failed(attempt, log, record, error)
                 if isinstance(failure, Abandoned):
                     return _gave_up(attempt, log, failure)
                 raise failure from error
@@ -215,15 +218,17 @@ class BuildStage:
         """The build container's command. An image's id is a hash, so what was found out about it stays true."""
         if image.id not in self._commands:
             script = self._engine.setup_script(image, name=container + LOOK, check_cancelled=check_cancelled)
-            if found := breaches(image.config, script):
+            if found := " ".join(breaches(image.config, script)):
+                theirs = repr(script.first_line[:FIRST_LINE_SHOWN]), *declared_volumes(image.config)
                 raise BaseImageUnusable(
-                    f"The base image {base} can't be used. {' '.join(found)}",
+                    f"The base image {base} can't be used. {found}",
                     "Publish a corrected base image and deploy again.",
+                    quotes=[text for text in theirs if text in found],
                 )
             self._commands[image.id] = bash_command(script) + _RUN_SETUP
         for volume in declared_volumes(image.config):
             log.say(
-                f"The base image declares VOLUME {volume}: what {SETUP_SCRIPT} writes there is not saved."
+                f"The base image declares VOLUME {log.redact(volume)}: what {SETUP_SCRIPT} writes there is not saved."
             )
         return self._commands[image.id]
 
@@ -240,18 +245,16 @@ class BuildStage:
             raise
 
     def _failed(
-        self, attempt: Attempt, log: LogWriter, record: StepRecorder, redactor: Redactor, error: Exception
+        self, attempt: Attempt, log: LogWriter, record: StepRecorder, error: Exception
     ) -> GalaxyError:
         """Records a failed attempt; returns what the task raises.
 
         That is an `Abandoned` when somebody else had ended the attempt already.
         """
-        expected = isinstance(error, GalaxyError)
-        redact = redactor.redact_text
-        if not expected:
+        if not isinstance(error, GalaxyError):
             where = "".join(traceback.format_exception(error))
-            logger.error("build.unexpected_error", traceback=redact(where))
-        reason = redact(str(error) if expected else f"Unexpected {type(error).__name__}: {error}")
+            logger.error("build.unexpected_error", traceback=log.redact(where))
+        reason = log.reason(error)
         unwritten = _flush(log)
         if unwritten not in reason:
             reason += f" {unwritten}"
@@ -285,8 +288,9 @@ def _flush(log: LogWriter) -> str:
     try:
         log.flush()
     except StoreError as error:
-        logger.warning("log.not_written", error=str(error))
-        return str(error)
+        reason = log.reason(error)
+        logger.warning("log.not_written", error=reason)
+        return reason
     return ""
 
 

@@ -53,4 +53,5 @@ class SignsOfLife:
         return EngineError(
             f"The {self._step} made no progress for {self._timeout_s:g} s and was stopped.",
             "Operators: check the registry and the engine's network.",
+            quotes=(),
         )

@@ -13,7 +13,7 @@ from galaxy.adapters.logs import sender
 from galaxy.adapters.logs.writer import LogWriter
 from galaxy.domain.errors import StoreError
 from galaxy.domain.log import Stream
-from galaxy.domain.output.redaction import Redactor
+from tests.support.outputs import attempt_output
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -70,8 +70,7 @@ def writer_of(log: HangingLog, *, patience_s: float = 30) -> LogWriter:
         app="www.example.com",
         version=1,
         attempt=1,
-        redactor=Redactor(()),
-        max_output_bytes=10**6,
+        attempt_output=attempt_output(),
         patience_s=patience_s,
     )
 

@@ -38,7 +38,7 @@ class Ending(NamedTuple):
     after: list[Lines]
 
 
-class Output:
+class BoundedOutput:
     """The output of one attempt's build container, both streams, from bytes to redacted lines.
 
     The first three quarters of `max_bytes` are given as they are printed, the last quarter is held until the

@@ -15,7 +15,7 @@ from galaxy.domain.output.spellings import MIN_SECRET_LENGTH, spellings
 from galaxy.domain.output.utf8 import character_start
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 MASK: Final = b"[redacted]"
 
@@ -51,13 +51,15 @@ class Redactor:
         longest_shown: The same with escape sequences in it, as many as are reckoned with.
 
     Args:
-        secrets: The bundle URL and the values of the settings' `env`. Each line of a value with several
-            lines counts as a secret. See `spellings` for the forms of each that are looked for.
+        secrets: Each line of a value with several lines counts as a secret. See `spellings` for the forms of each that
+            are looked for.
+        whole: Parts of URLs are no secrets of their own.
+        shown: Texts that are left alone although they may be such a form: the public part of a secret URL.
     """
 
-    def __init__(self, secrets: Iterable[str]) -> None:
-        forms = {form.encode(errors="replace") for secret in secrets for form in spellings(secret)}
-        self._needles = Needles(forms)
+    def __init__(self, secrets: Iterable[str], *, whole: bool = False, shown: Collection[str] = ()) -> None:
+        forms = {form for secret in secrets for form in spellings(secret, whole=whole)}
+        self._needles = Needles(form.encode(errors="replace") for form in forms.difference(shown))
         self.longest = self._needles.longest
         self.longest_shown = self.longest + _MAX_SEQUENCES_BYTES if self.longest else 0
 

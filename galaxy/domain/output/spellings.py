@@ -53,17 +53,20 @@ _FOR_DOUBLE_QUOTES: Final = re.compile(r'(["$`\\])')
 _FOR_NO_QUOTES: Final = re.compile(r"""([ '"\\|&;()<>!{}*\[?\]^$`,]|(?<=[:=])~)""")
 
 
-def spellings(secret: str) -> Iterator[str]:
+def spellings(secret: str, *, whole: bool = False) -> Iterator[str]:
     """All forms that are looked for; none is shorter than `MIN_SECRET_LENGTH` or holds a line end.
 
     They are those of a value and of each of its lines: as it is, in URLs, JSON, HTML, XML, shells and base64, alone or
-    amid other text, and in Python's bytes. Of a URL also its decoded form, the one without its scheme, its login and
-    password, its query and long values in it, and long parts of its path.
+    amid other text, and in Python's bytes. Of a URL also its decoded form and, unless it is looked for as a whole only,
+    the one without its scheme, its login and password, its query and long values in it, and long parts of its path.
     """
     for value in {secret.strip(), *(line.strip() for line in _LINE_END.split(secret))}:
         if len(value) < MIN_SECRET_LENGTH:
             continue
-        for form in (*_forms(value), *_parts_of_url(value)):
+        forms = [*_forms(value)]
+        if "://" in value:
+            forms += [unquote(value), *(() if whole else _parts_of_url(value))]
+        for form in forms:
             yield from (line for line in _LINE_END.split(form) if len(line) >= MIN_SECRET_LENGTH)
 
 
@@ -137,10 +140,7 @@ def _in_base64(value: bytes) -> Iterator[str]:
 
 
 def _parts_of_url(value: str) -> Iterator[str]:
-    """Of a URL: its other spellings, and the parts that programs print by themselves."""
-    if "://" not in value:
-        return
-    yield unquote(value)
+    """The parts of a URL that programs print by themselves."""
     try:
         url = urlsplit(value)
     except ValueError:
