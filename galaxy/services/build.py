@@ -1,4 +1,4 @@
-"""The build stage: from a claimed attempt to an image in the registry. `BuildStage._build` is the story."""
+"""The build stage: from a claimed attempt to an image in the registry. `BuildStage._build` reads top to bottom."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ _RUN_SETUP: Final = ("-c", f'IFS= read -r url && exec {SETUP_SCRIPT} "$url" </de
 
 @dataclass(frozen=True)
 class BuildResult:
-    """What a delivery of a build task came to. `built` is None when there was nothing to do."""
+    """How a delivery of a build task ended. `built` is None when there was nothing to do."""
 
     sentence: str
     built: BuiltImage | None = None
@@ -117,7 +117,7 @@ class BuildStage:
     def _run(
         self, attempt: Attempt, on_step: Callable[[Attempt, Step], None], log_end: ExitStack
     ) -> BuildResult:
-        """Builds, and records how that ended; the log is left to `log_end` to close."""
+        """Builds, and records how that ended. `log_end` closes the log."""
         logger.info("attempt.began", attempt=attempt.number, token=attempt.token)
         record = StepRecorder(self._store, attempt, on_step)
         with self._lease(attempt) as lease:  # held until the end of the attempt is recorded
@@ -215,7 +215,7 @@ class BuildStage:
         log: LogWriter,
         check_cancelled: Callable[[], None],
     ) -> tuple[str, ...]:
-        """The build container's command. An image's id is a hash, so what was found out about it stays true."""
+        """The build container's command, remembered by the image's id, which is a hash of what was verified."""
         if image.id not in self._commands:
             script = self._engine.setup_script(image, name=container + LOOK, check_cancelled=check_cancelled)
             if found := " ".join(breaches(image.config, script)):
@@ -281,9 +281,9 @@ class BuildStage:
 
 
 def _flush(log: LogWriter) -> str:
-    """Writes the end of a failed attempt's output; what to say besides its failure, if that can't be done.
+    """Writes the end of a failed attempt's output. Returns why that failed, as a sentence, or "".
 
-    The failure is recorded in the store, and reaches the log also if its Redis is away now.
+    The failure of the attempt is recorded in the store, and so reaches the log even if its Redis is away now.
     """
     try:
         log.flush()
@@ -321,7 +321,7 @@ _EXIT_HINTS: Final = {
 
 
 def _gave_up(attempt: Attempt, log: LogWriter, error: Abandoned) -> BuildResult:
-    """The version's fate is recorded by whoever ended the attempt; here nothing but the log may be told."""
+    """Says in the log that the attempt was stopped. Whoever stopped it has recorded what became of the version."""
     if isinstance(error, LeaseLost):
         log.abandon()
     else:

@@ -1,6 +1,6 @@
 """What others write in one attempt, on its way to the log: secrets are hidden and the size is bounded.
 
-This is the only module of the folder that the build stage and the log's writer use.
+The build stage and the log's writer use this façade; how secrets are found and what is kept is its own business.
 """
 
 from __future__ import annotations
