@@ -37,11 +37,13 @@ def translated(server: str, url_setting: str) -> Iterator[None]:
         raise _refusal(error, server, url_setting) from error
     except AuthenticationError as error:
         raise StoreError(
-            f"{server} refused the login.", f"Mend user and password in {url_setting}."
+            f"{server} refused the login.", f"Mend user and password in {url_setting}.", quotes=()
         ) from error
     except RedisError as error:
         away = StoreError(
-            f"{server} can't be reached: {_told(error)}.", f"Check {url_setting} and that Redis runs."
+            f"{server} can't be reached: {_told(error)}.",
+            f"Check {url_setting} and that Redis runs.",
+            quotes=[_told(error)],
         )
         away.away = True
         raise away from error
@@ -52,8 +54,13 @@ def _refusal(error: ResponseError, server: str, url_setting: str) -> StoreError:
         return StoreError(
             f"{server} does not permit this to the user in {url_setting}.",
             "Use one that may; docs/operating.md tells what each user needs.",
+            quotes=(),
         )
-    return StoreError(f"{server} refused a command: {_told(error)}.", "Look at its memory and its log.")
+    return StoreError(
+        f"{server} refused a command: {_told(error)}.",
+        "Look at its memory and its log.",
+        quotes=[_told(error)],
+    )
 
 
 def _told(error: RedisError) -> str:

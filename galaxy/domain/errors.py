@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING, ClassVar, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from galaxy.domain.deploys.problem import Problem
 
@@ -23,24 +23,38 @@ class GalaxyError(Exception):
         message: What happened, as a sentence. Never holds a bundle URL, settings or credentials.
         suggestion: What to do about it, as a sentence that is true wherever the error is shown. Advice that names a
             command or a page belongs to the face that shows the error.
+        quotes: The parts of the message that others wrote, word for word: what an engine, a registry or Redis said.
+            Secrets may stand in them, and are hidden there alone before an attempt's error is recorded.
         facts: What the message tells, by name, for faces that word it themselves: `app`, `version`, `exit_code` …
 
     Attributes:
         code: Names the kind of error for programs: the class's name in snake case, such as `setup_failed`.
+        quotes: As above. None: not known, so all of the message may be a quotation. That is the default where
+            messages often hold one.
     """
 
     code: ClassVar[str] = "galaxy_error"
+    quotes: Collection[str] | None = ()
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         cls.code = _CAPITAL.sub("_", cls.__name__).lower()
 
-    def __init__(self, message: str, suggestion: str = "", **facts: str | float) -> None:
+    def __init__(
+        self,
+        message: str,
+        suggestion: str = "",
+        *,
+        quotes: Collection[str] | None = None,
+        **facts: str | float,
+    ) -> None:
         # one argument: a client without this package shows the arguments as they are
         super().__init__(f"{message} {suggestion}".rstrip())
         self.message = message
         self.suggestion = suggestion
         self.facts: Mapping[str, str | float] = facts
+        if quotes is not None:
+            self.quotes = tuple(quotes)
 
 
 class UserError(GalaxyError):
@@ -69,6 +83,8 @@ class BaseImageNotFound(UserError):
 class BaseImageUnusable(UserError):
     """The base image breaks the contract. The message lists every breach and what to change."""
 
+    quotes = None
+
 
 class SetupFailed(UserError):
     """`/app/setup.sh` ended with another exit code than 0."""
@@ -88,6 +104,8 @@ class InfrastructureError(GalaxyError):
 
 class EngineError(InfrastructureError):
     """The container engine can't be reached or refused what we asked for."""
+
+    quotes = None
 
 
 class DiskFull(EngineError):
@@ -120,6 +138,8 @@ class RegistryBlocked(RegistryError):
 class StoreError(InfrastructureError):
     """Redis can't be reached or refused a command."""
 
+    quotes = None
+
     away: bool = False
     """It can't be reached; lost on the way through Celery's JSON, where only the message travels."""
 
@@ -127,9 +147,13 @@ class StoreError(InfrastructureError):
 class QueueError(InfrastructureError):
     """The broker can't be reached."""
 
+    quotes = None
+
 
 class UnexpectedError(InfrastructureError):
     """A bug: an error of no kind that we know. Its own text may hold secrets and is told to nobody."""
+
+    quotes = None
 
 
 class ImageConfigChanged(InfrastructureError):

@@ -88,7 +88,7 @@ class NewVersion(Frozen):
 
     Attributes:
         settings: The settings document as given (JSON text).
-        env: Values of the settings' `env`; they are redacted from the log.
+        env: Values of the settings' `env`, by name; the log hides those that are not public.
         base_reference: `base_image` in full, as the name of what the version depends on; empty if that is a digest,
             which never changes.
         warnings: What the log tells about the settings, one sentence each.
@@ -111,6 +111,7 @@ class Attempt(Frozen):
     Attributes:
         number: From 1 to `MAX_ATTEMPTS`.
         token: The fencing token of the lease: rises with each claim of the version.
+        env: Values of the settings' `env`, by name; the log hides those that are not public.
         wanted_digest: The base image's digest to build on; None: whatever its tag points to.
         automatic: As `Version.automatic`.
     """
@@ -121,7 +122,7 @@ class Attempt(Frozen):
     token: int
     base_image: str
     bundle_url: SecretStr
-    secrets: tuple[SecretStr, ...]
+    env: dict[str, SecretStr]
     wanted_digest: str | None = None
     automatic: bool = False
 

@@ -1,4 +1,4 @@
-"""The build stage: from a claimed attempt to an image in the registry. `BuildStage._build` is the story."""
+"""The build stage: from a claimed attempt to an image in the registry. `BuildStage._build` reads top to bottom."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from galaxy.domain.base_images.contract import SETUP_SCRIPT, bash_command, breaches, declared_volumes
+from galaxy.domain.base_images.contract import (
+    FIRST_LINE_SHOWN,
+    SETUP_SCRIPT,
+    bash_command,
+    breaches,
+    declared_volumes,
+)
 from galaxy.domain.base_images.image_config import differences, oci_labels, with_labels
 from galaxy.domain.base_images.image_reference import ImageReference
 from galaxy.domain.errors import (
@@ -26,7 +32,6 @@ from galaxy.domain.errors import (
 )
 from galaxy.domain.models import MAX_ATTEMPTS, Attempt, BuiltImage, Failure, NotClaimed, VersionRef
 from galaxy.domain.names import LOOK, LeaseRef, app_image, attempt_tag, container_name
-from galaxy.domain.output.redaction import Redactor
 from galaxy.domain.states import Step
 from galaxy.services.lease import HeldLease, abandoned
 from galaxy.services.recorder import StepRecorder
@@ -55,7 +60,7 @@ _RUN_SETUP: Final = ("-c", f'IFS= read -r url && exec {SETUP_SCRIPT} "$url" </de
 
 @dataclass(frozen=True)
 class BuildResult:
-    """What a delivery of a build task came to. `built` is None when there was nothing to do."""
+    """How a delivery of a build task ended. `built` is None when there was nothing to do."""
 
     sentence: str
     built: BuiltImage | None = None
@@ -112,19 +117,17 @@ class BuildStage:
     def _run(
         self, attempt: Attempt, on_step: Callable[[Attempt, Step], None], log_end: ExitStack
     ) -> BuildResult:
-        """Builds, and records how that ended; the log is left to `log_end` to close."""
+        """Builds, and records how that ended. `log_end` closes the log."""
         logger.info("attempt.began", attempt=attempt.number, token=attempt.token)
         record = StepRecorder(self._store, attempt, on_step)
         with self._lease(attempt) as lease:  # held until the end of the attempt is recorded
-            secrets = (attempt.bundle_url, *attempt.secrets)
-            redactor = Redactor(secret.get_secret_value() for secret in secrets)
-            log = log_end.enter_context(self._logs.writer(attempt.ref, attempt.number, redactor))
+            log = log_end.enter_context(self._logs.writer(attempt))
             try:
                 built = self._build(attempt, log, record, lease.check)
             except Abandoned as error:
                 return _gave_up(attempt, log, error)
             except Exception as error:  # the specification: any error is retried
-                failure = self._failed(attempt, log, record, redactor, error)
+                failure = self._failed(attempt, log, record, error)
                 if isinstance(failure, Abandoned):
                     return _gave_up(attempt, log, failure)
                 raise failure from error
@@ -212,18 +215,20 @@ class BuildStage:
         log: LogWriter,
         check_cancelled: Callable[[], None],
     ) -> tuple[str, ...]:
-        """The build container's command. An image's id is a hash, so what was found out about it stays true."""
+        """The build container's command, remembered by the image's id, which is a hash of what was verified."""
         if image.id not in self._commands:
             script = self._engine.setup_script(image, name=container + LOOK, check_cancelled=check_cancelled)
-            if found := breaches(image.config, script):
+            if found := " ".join(breaches(image.config, script)):
+                theirs = repr(script.first_line[:FIRST_LINE_SHOWN]), *declared_volumes(image.config)
                 raise BaseImageUnusable(
-                    f"The base image {base} can't be used. {' '.join(found)}",
+                    f"The base image {base} can't be used. {found}",
                     "Publish a corrected base image and deploy again.",
+                    quotes=[text for text in theirs if text in found],
                 )
             self._commands[image.id] = bash_command(script) + _RUN_SETUP
         for volume in declared_volumes(image.config):
             log.say(
-                f"The base image declares VOLUME {volume}: what {SETUP_SCRIPT} writes there is not saved."
+                f"The base image declares VOLUME {log.redact(volume)}: what {SETUP_SCRIPT} writes there is not saved."
             )
         return self._commands[image.id]
 
@@ -240,18 +245,16 @@ class BuildStage:
             raise
 
     def _failed(
-        self, attempt: Attempt, log: LogWriter, record: StepRecorder, redactor: Redactor, error: Exception
+        self, attempt: Attempt, log: LogWriter, record: StepRecorder, error: Exception
     ) -> GalaxyError:
         """Records a failed attempt; returns what the task raises.
 
         That is an `Abandoned` when somebody else had ended the attempt already.
         """
-        expected = isinstance(error, GalaxyError)
-        redact = redactor.redact_text
-        if not expected:
+        if not isinstance(error, GalaxyError):
             where = "".join(traceback.format_exception(error))
-            logger.error("build.unexpected_error", traceback=redact(where))
-        reason = redact(str(error) if expected else f"Unexpected {type(error).__name__}: {error}")
+            logger.error("build.unexpected_error", traceback=log.redact(where))
+        reason = log.reason(error)
         unwritten = _flush(log)
         if unwritten not in reason:
             reason += f" {unwritten}"
@@ -278,15 +281,16 @@ class BuildStage:
 
 
 def _flush(log: LogWriter) -> str:
-    """Writes the end of a failed attempt's output; what to say besides its failure, if that can't be done.
+    """Writes the end of a failed attempt's output. Returns why that failed, as a sentence, or "".
 
-    The failure is recorded in the store, and reaches the log also if its Redis is away now.
+    The failure of the attempt is recorded in the store, and so reaches the log even if its Redis is away now.
     """
     try:
         log.flush()
     except StoreError as error:
-        logger.warning("log.not_written", error=str(error))
-        return str(error)
+        reason = log.reason(error)
+        logger.warning("log.not_written", error=reason)
+        return reason
     return ""
 
 
@@ -317,7 +321,7 @@ _EXIT_HINTS: Final = {
 
 
 def _gave_up(attempt: Attempt, log: LogWriter, error: Abandoned) -> BuildResult:
-    """The version's fate is recorded by whoever ended the attempt; here nothing but the log may be told."""
+    """Says in the log that the attempt was stopped. Whoever stopped it has recorded what became of the version."""
     if isinstance(error, LeaseLost):
         log.abandon()
     else:

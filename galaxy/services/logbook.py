@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from galaxy.domain.errors import StoreError
 from galaxy.domain.log import Batch
+from galaxy.domain.output.attempt_output import AttemptOutput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -15,9 +16,10 @@ if TYPE_CHECKING:
     from galaxy.adapters.logs.stream import LogStream
     from galaxy.adapters.logs.writer import LogWriter
     from galaxy.domain.announcement import Announcement
-    from galaxy.domain.models import VersionRef
-    from galaxy.domain.output.redaction import Redactor
+    from galaxy.domain.models import Attempt
 
+#: How long a build waits for a Redis that is away before it leaves output out, and for the end of its log.
+PATIENCE_S: Final = 30.0
 #: Longer than a store may be away between the moment a log has an announcement and the moment the store forgets it.
 _REMEMBERED_S: Final = 7 * 24 * 3600
 #: How long logs that were away are left alone by those who can do without them.
@@ -27,10 +29,14 @@ _LEFT_ALONE_S: Final = 10.0
 class Logbook:
     """Opens writers for attempts, and writes announcements.
 
-    Whoever announces or asks for a cursor has something else to do, and does not wait for logs that this process has
-    just found away. A writer does: it has patience of its own, and more to lose.
+    Announcements and cursors are small parts of other work, so they fail at once for some seconds after this process
+    found the logs away. A writer waits: what it can't write is lost.
 
     Args:
+        stream: Where logs are kept.
+        writer: Makes the writers.
+        attempt_max_bytes: How much output of one attempt is kept.
+        patience_s: How long a writer waits for a Redis that is away.
         clock: Monotonic seconds.
     """
 
@@ -40,23 +46,30 @@ class Logbook:
         writer: type[LogWriter],
         *,
         attempt_max_bytes: int,
+        patience_s: float = PATIENCE_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._stream = stream
         self._writer = writer
         self._attempt_max_bytes = attempt_max_bytes
+        self._patience_s = patience_s
         self._clock = clock
         self._left_alone_until = clock()
 
-    def writer(self, ref: VersionRef, attempt: int, redactor: Redactor) -> LogWriter:
-        """A writer for one attempt; see `LogWriter`."""
+    def writer(self, attempt: Attempt) -> LogWriter:
+        """A writer for one attempt, which knows its secrets; see `LogWriter`."""
         return self._writer(
             self._stream,
-            app=ref.app,
-            version=ref.number,
-            attempt=attempt,
-            redactor=redactor,
-            max_output_bytes=self._attempt_max_bytes,
+            app=attempt.app,
+            version=attempt.version,
+            attempt=attempt.number,
+            attempt_output=AttemptOutput(
+                app=attempt.app,
+                bundle_url=attempt.bundle_url,
+                env=attempt.env,
+                max_bytes=self._attempt_max_bytes,
+            ),
+            patience_s=self._patience_s,
         )
 
     def announce(self, announcements: Iterable[Announcement]) -> None:

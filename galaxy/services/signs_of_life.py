@@ -1,4 +1,4 @@
-"""Ends a step that hangs without a word, long before the deadline of the whole attempt."""
+"""Ends a step that hangs silently, long before the deadline of the whole attempt."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
 
 class SignsOfLife:
-    """Knows when a step last showed that it is at work: the output of setup, the progress of a pull or push.
+    """Knows when a step last showed a sign of life: output of setup, or progress of a pull or push.
 
     Args:
-        check_cancelled: Asked too, each time.
-        timeout_s: The longest silence; 0 for any.
+        step: The step that is watched.
+        check_cancelled: Called at each check; raises if the attempt has to stop.
+        timeout_s: The longest silence that is allowed, in seconds; 0 allows any.
     """
 
     def __init__(self, step: Step, check_cancelled: Callable[[], None], *, timeout_s: float) -> None:
@@ -30,11 +31,11 @@ class SignsOfLife:
         self._seen_at = time.monotonic()
 
     def seen(self) -> None:
-        """The step is at work."""
+        """Notes a sign of life."""
         self._seen_at = time.monotonic()
 
     def check(self) -> None:
-        """Returns while the step may go on.
+        """Returns if the step may continue.
 
         Raises:
             BuildTimedOut: setup.sh was silent for too long.
@@ -53,4 +54,5 @@ class SignsOfLife:
         return EngineError(
             f"The {self._step} made no progress for {self._timeout_s:g} s and was stopped.",
             "Operators: check the registry and the engine's network.",
+            quotes=(),
         )

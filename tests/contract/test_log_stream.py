@@ -21,7 +21,7 @@ from galaxy.adapters.logs.writer import LogWriter
 from galaxy.adapters.store.keys import Keys
 from galaxy.domain.errors import StoreError
 from galaxy.domain.log import START, Batch, LogBlock, LogFilter, LogLine, Source, Stream
-from galaxy.domain.output.redaction import Redactor
+from tests.support.outputs import attempt_output
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -324,15 +324,16 @@ def _writer(
         app=APP,
         version=3,
         attempt=2,
-        redactor=Redactor(secrets),
-        max_output_bytes=max_output_bytes,
+        attempt_output=attempt_output(
+            {f"SECRET_{number}": secret for number, secret in enumerate(secrets)}, max_bytes=max_output_bytes
+        ),
         patience_s=patience_s,
     )
 
 
-def test_sentences_and_output_are_in_the_log_in_order_and_redacted(log: LogStream) -> None:
+def test_sentences_and_output_are_in_the_log_in_order_with_what_others_wrote_redacted(log: LogStream) -> None:
     with _writer(log, "hunter2hunter2") as writer:
-        writer.say("Running it with hunter2hunter2.")
+        writer.say(f"Running it with {writer.redact('hunter2hunter2')}.")
         writer.output(Stream.STDOUT, b"out 1\nout hunter2hun")
         writer.output(Stream.STDERR, b"err \xff 1\n")
         writer.output(Stream.STDOUT, b"ter2\nno end")

@@ -188,7 +188,7 @@ def test_an_attempt_knows_all_that_its_build_needs(store: VersionStore) -> None:
     attempt = claim(store, deploy(store))
     assert attempt.base_image == "docker.io/meteor/galaxy-app:latest"
     assert attempt.bundle_url.get_secret_value() == BUNDLE_URL
-    assert [secret.get_secret_value() for secret in attempt.secrets] == [ENV_VALUE]
+    assert {name: value.get_secret_value() for name, value in attempt.env.items()} == {"MONGO_URL": ENV_VALUE}
 
 
 class Losing(UnixDomainSocketConnection):

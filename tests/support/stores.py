@@ -13,12 +13,14 @@ from galaxy.domain.models import Attempt, BuiltImage, NewVersion, StepTiming, Ve
 from galaxy.domain.states import Step, VersionState
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from redis import Redis
 
 APP = "www.example.com"
 BUNDLE_URL = "https://bundles.example.com/app.tgz?signature=Zm9vYmFyYmF6"
-SETTINGS = '{"galaxy.meteor.com": {"env": {"MONGO_URL": "mongodb://secret-host/app"}}}'
-ENV_VALUE = "mongodb://secret-host/app"
+SETTINGS = '{"galaxy.meteor.com": {"env": {"MONGO_URL": "mongodb://ada:s3cret-word@secret-host/app"}}}'
+ENV_VALUE = "mongodb://ada:s3cret-word@secret-host/app"
 BUILT = BuiltImage(
     image=f"registry.test/apps/{APP}:1",
     image_digest=f"sha256:{'a' * 64}",
@@ -34,23 +36,26 @@ def make_store(
     return VersionStore(redis, Keys(prefix), lease_s=lease_s, requeue_after_s=requeue_after_s)
 
 
-def new_version(app: str = APP) -> NewVersion:
-    """What a deploy records."""
+def new_version(app: str = APP, env: Mapping[str, str] | None = None) -> NewVersion:
+    """What a deploy records. `env`: other values than one that is a secret."""
+    values = {"MONGO_URL": ENV_VALUE} if env is None else env
     return NewVersion(
         app=app,
         bundle_url=SecretStr(BUNDLE_URL),
         settings=SecretStr(SETTINGS),
-        env={"MONGO_URL": SecretStr(ENV_VALUE)},
+        env={name: SecretStr(value) for name, value in values.items()},
         base_image="docker.io/meteor/galaxy-app:latest",
         base_reference="docker.io/meteor/galaxy-app:latest",
         deployed_by="ada",
     )
 
 
-def deploy(store: VersionStore, app: str = APP, *, key: str | None = None) -> VersionRef:
+def deploy(
+    store: VersionStore, app: str = APP, *, key: str | None = None, env: Mapping[str, str] | None = None
+) -> VersionRef:
     """Makes the app's next version."""
     created = store.create_version(
-        new_version(app), idempotency_key=key or uuid4().hex, fingerprint="f", retention_s=3600
+        new_version(app, env), idempotency_key=key or uuid4().hex, fingerprint="f", retention_s=3600
     )
     return VersionRef(app, created.number)
 

@@ -21,7 +21,7 @@ from tests.support.fake_engine import FakeEngine
 from tests.support.stores import APP, deploy, make_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from galaxy.adapters.queue import TaskQueue
     from galaxy.domain.base_images.contract import SetupScript
@@ -97,6 +97,7 @@ class Workshop:
         build_timeout_s: float = 60,
         silence_timeout_s: float = 60,
         retry_backoff_s: float = 0,
+        log_patience_s: float = 30,
     ) -> None:
         self.settings = Settings(
             registry=REGISTRY,
@@ -117,7 +118,7 @@ class Workshop:
         self.engine = FakeEngine()
         self.registry = OneBaseImage()
         self.queue = QueueRecorder()
-        logbook = Logbook(self.log, LogWriter, attempt_max_bytes=10**6)
+        logbook = Logbook(self.log, LogWriter, attempt_max_bytes=10**6, patience_s=log_patience_s)
         self.announcer = announcer = Announcer(self.store, logbook)
         queue = cast("TaskQueue", self.queue)
         self.stage = BuildStage(
@@ -156,8 +157,8 @@ class Workshop:
             BASE_REPOSITORY, config, program=program, has_bash=has_bash, **options
         )
 
-    def deploy(self) -> VersionRef:
-        ref = deploy(self.store)
+    def deploy(self, env: Mapping[str, str] | None = None) -> VersionRef:
+        ref = deploy(self.store, env=env)
         self.announcer.tell(APP)
         return ref
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 from threading import Event, Timer
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from galaxy.adapters.logs import sender
-from galaxy.adapters.logs.writer import LogWriter
 from galaxy.domain.base_images.contract import FileKind, SetupScript
 from galaxy.domain.errors import (
     AttemptFailed,
@@ -27,9 +26,9 @@ from galaxy.domain.errors import (
 )
 from galaxy.domain.log import Stream
 from galaxy.domain.models import MAX_ATTEMPTS
-from galaxy.domain.output.redaction import Redactor
+from galaxy.domain.output.attempt_output import AttemptOutput
 from galaxy.domain.states import Step, VersionState
-from galaxy.services import build
+from galaxy.services import logbook
 from galaxy.services.retries import pause_s
 from galaxy.services.signs_of_life import SignsOfLife
 from galaxy.settings import Settings
@@ -38,7 +37,7 @@ from tests.support.stores import APP, BUNDLE_URL, ENV_VALUE, claim
 from tests.support.workshop import REGISTRY, Workshop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from galaxy.domain.log import Batch, LogBlock
     from galaxy.domain.models import Attempt
@@ -275,27 +274,29 @@ def test_the_end_of_the_output_comes_before_the_failure(workshop: Workshop) -> N
     assert failed == "Attempt 1 of 4 failed: The engine rests."
 
 
-def shorten_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A log that is away is not waited for as long as in production."""
-    defaults = LogWriter.__init__.__kwdefaults__ or {}
-    monkeypatch.setattr(LogWriter.__init__, "__kwdefaults__", {**defaults, "patience_s": 0.05})
+@pytest.fixture
+def impatient() -> Iterator[Workshop]:
+    """Does not wait for a log that is away."""
+    workshop = Workshop(log_patience_s=0.05)
+    yield workshop
+    workshop.close()
+    check_that_nothing_is_left(workshop)
 
 
 @pytest.mark.parametrize("program", [succeed, lambda _: 3])
 def test_a_log_that_can_not_be_written_fails_the_attempt_and_the_failure_says_so_once(
-    workshop: Workshop, monkeypatch: pytest.MonkeyPatch, program: Program
+    impatient: Workshop, monkeypatch: pytest.MonkeyPatch, program: Program
 ) -> None:
-    workshop.base_image(program)
-    ref = workshop.deploy()
+    impatient.base_image(program)
+    ref = impatient.deploy()
 
     def lose(*_: object) -> None:
         raise StoreError("The logs' Redis can't be reached.")
 
-    shorten_patience(monkeypatch)
-    monkeypatch.setattr(workshop.log, "append", lose)
+    monkeypatch.setattr(impatient.log, "append", lose)
     with pytest.raises(AttemptFailed):
-        workshop.run(ref)
-    version = workshop.version(ref)
+        impatient.run(ref)
+    version = impatient.version(ref)
     assert version.state is S.RETRYING
     failure = str(version.failure)
     assert failure.count("lines are missing. The logs' Redis can't be reached.") == 1
@@ -507,6 +508,48 @@ def test_secrets_are_redacted_from_reasons(workshop: Workshop, error_type: type[
     assert ENV_VALUE not in shown
 
 
+@pytest.mark.parametrize(
+    "env", [{"ROOT_URL": f"https://{APP}"}, {"TOKEN": APP}, {"TOKEN": "Saved the container"}]
+)
+def test_the_pipelines_own_sentences_show_what_they_name_whatever_is_in_env(
+    workshop: Workshop, env: dict[str, str]
+) -> None:
+    workshop.base_image(failing(1))
+    ref = workshop.deploy(env)
+    workshop.run_until_final(ref)
+    text = workshop.text()
+    assert f"Saved the container as {REGISTRY}/apps/{APP}:1; pushing it." in text
+    assert "Attempt 1 of 4 failed: /app/setup.sh ended with exit code 3." in text
+    assert "[redacted]" not in text
+
+
+def test_a_failure_reason_hides_only_what_it_quotes(workshop: Workshop) -> None:
+    workshop.base_image(succeed)
+    said = f"denied: push image with {BUNDLE_URL}"
+    failure = EngineError(f"The engine could not push the image: {said}.", quotes=[said])
+    workshop.engine.fail_next("push", failure)
+    ref = workshop.deploy({"TOKEN": "push image", "OTHER": "push the image"})
+    with pytest.raises(AttemptFailed):
+        workshop.run(ref)
+    reason = "The engine could not push the image: denied: [redacted] with [redacted]."
+    assert workshop.version(ref).failure == reason
+    assert workshop.text().count(reason) == 1
+
+
+def test_what_a_base_image_says_is_redacted_where_it_is_quoted(workshop: Workshop) -> None:
+    workshop.base_image(succeed, {"Cmd": ["/bin/true"], "Volumes": {"/data/hunter2": {}}})
+    workshop.run_until_final(workshop.deploy({"TOKEN": "hunter2", "OTHER": "declares VOLUME"}))
+    assert "The base image declares VOLUME /data/[redacted]: what" in workshop.text()
+    script = SetupScript(kind=FileKind.FILE, executable=True, first_line="#!/bin/zsh hunter2")
+    workshop.base_image(succeed, {"Cmd": ["/bin/true"]}, script=script)
+    ref = workshop.deploy({"TOKEN": "hunter2", "OTHER": "script for bash"})
+    with pytest.raises(AttemptFailed):
+        workshop.run(ref)
+    failure = str(workshop.version(ref).failure)
+    assert "is not a script for bash" in failure
+    assert "it is '#!/bin/zsh [redacted]'" in failure
+
+
 def test_secrets_are_redacted_from_the_output(workshop: Workshop) -> None:
     def program(running: Running) -> int:
         running.print(f"+ curl {running.line[:20]}")
@@ -528,13 +571,13 @@ def test_the_lease_is_renewed_while_secrets_are_made_ready_and_that_is_done_once
     ref = workshop.deploy()
     lost: list[object] = []
 
-    class SlowRedactor(Redactor):
-        def __init__(self, secrets: Iterable[str]) -> None:
-            super().__init__(secrets)
+    class SlowOutput(AttemptOutput):
+        def __init__(self, **about: Any) -> None:  # noqa: ANN401 - whatever the logbook gives it
+            super().__init__(**about)
             time.sleep(1.5)
             lost.append(workshop.store.end_lost(ref, "Lost."))
 
-    monkeypatch.setattr(build, "Redactor", SlowRedactor)
+    monkeypatch.setattr(logbook, "AttemptOutput", SlowOutput)
     with pytest.raises(AttemptFailed, match="a bug"):
         workshop.run(ref)
     workshop.close()
@@ -742,22 +785,21 @@ def test_a_script_whose_output_has_to_wait_for_the_log_is_not_silent(monkeypatch
 
 
 def test_a_version_that_is_cancelled_as_its_log_fails_is_no_error(
-    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+    impatient: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ref = workshop.deploy()
+    ref = impatient.deploy()
 
     def program(running: Running) -> int:
         running.print("lost\n")
-        workshop.store.cancel(ref, "No more.")
+        impatient.store.cancel(ref, "No more.")
         raise EngineError("The engine rests.")
 
     def lose(*_: object) -> None:
         raise StoreError("The logs' Redis can't be reached.")
 
-    workshop.base_image(program)
-    shorten_patience(monkeypatch)
-    monkeypatch.setattr(workshop.log, "append", lose)
-    assert workshop.run(ref).sentence.startswith("Stopped building version 1")
+    impatient.base_image(program)
+    monkeypatch.setattr(impatient.log, "append", lose)
+    assert impatient.run(ref).sentence.startswith("Stopped building version 1")
 
 
 def test_what_is_read_after_the_lease_was_lost_is_not_written(watchful: Workshop) -> None:

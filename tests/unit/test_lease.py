@@ -26,7 +26,7 @@ ATTEMPT = Attempt(
     token=1,
     base_image="meteor/galaxy-app:latest",
     bundle_url=SecretStr("http://bundles.example.com/x"),
-    secrets=(),
+    env={},
 )
 
 

@@ -13,7 +13,7 @@ from galaxy.adapters.logs import sender
 from galaxy.adapters.logs.writer import LogWriter
 from galaxy.domain.errors import StoreError
 from galaxy.domain.log import Stream
-from galaxy.domain.output.redaction import Redactor
+from tests.support.outputs import attempt_output
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,16 +31,22 @@ class Stopped(Exception):
 
 
 class HangingLog:
-    """Keeps what is appended, as soon as it is `back`. Until then an append hangs, for `hangs_s` at most."""
+    """Keeps what is appended, as soon as it is `back`. Until then an append hangs, for `hangs_s` at most.
+
+    `failure`: what every append raises, if anything.
+    """
 
     def __init__(self) -> None:
         self.back = Event()
         self.hangs_s = 60.0
+        self.failure: StoreError | None = None
         self.texts: list[str] = []
 
     def append(self, _: str, blocks: Sequence[LogBlock], __: object) -> None:
         if not self.back.wait(self.hangs_s):
             raise StoreError("The logs' Redis does not answer.")
+        if self.failure:
+            raise self.failure
         self.texts += [line.text for block in blocks for line in block.lines()]
 
 
@@ -70,8 +76,7 @@ def writer_of(log: HangingLog, *, patience_s: float = 30) -> LogWriter:
         app="www.example.com",
         version=1,
         attempt=1,
-        redactor=Redactor(()),
-        max_output_bytes=10**6,
+        attempt_output=attempt_output(),
         patience_s=patience_s,
     )
 
@@ -134,6 +139,26 @@ def test_what_could_not_be_written_in_time_is_counted(log: HangingLog) -> None:
     writer.say("three")
     with pytest.raises(StoreError, match="up to 3 lines are missing"):
         writer.flush()
+
+
+def test_why_the_end_of_a_log_is_missing_is_told_with_what_redis_said_as_a_quotation(log: HangingLog) -> None:
+    log.failure = StoreError("The logs' Redis refused a command: OOM.", quotes=["OOM"])
+    log.back.set()
+    writer = writer_of(log, patience_s=0.3)
+    writer.say("one")
+    with pytest.raises(StoreError, match=r"refused a command: OOM\.") as raised:
+        writer.flush()
+    assert raised.value.quotes == ("OOM",)
+
+
+def test_an_error_that_says_not_what_it_quotes_is_a_quotation_as_a_whole(log: HangingLog) -> None:
+    log.failure = StoreError("OOM in Redis.")
+    log.back.set()
+    writer = writer_of(log, patience_s=0.3)
+    writer.say("one")
+    with pytest.raises(StoreError) as raised:
+        writer.flush()
+    assert raised.value.quotes == ("OOM in Redis.",)
 
 
 def test_what_the_pipeline_says_is_not_left_out_however_long_the_log_is_away(log: HangingLog) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from galaxy.domain.log import Stream
 from galaxy.domain.output import budget
 from galaxy.domain.output import lines as output_lines
-from galaxy.domain.output.budget import Ending, Output
+from galaxy.domain.output.budget import BoundedOutput, Ending
 from galaxy.domain.output.escape_sequences import without_sequences
 from galaxy.domain.output.lines import MAX_PIECE_BYTES, LineAssembler, Lines
 from galaxy.domain.output.redaction import Redactor
@@ -134,7 +134,7 @@ def _printed(count: int, start: int = 0) -> list[bytes]:
     return [b"line %07d of the output\n" % number for number in range(start, start + count)]
 
 
-def _run(output: Output, printed: Iterable[tuple[Stream, bytes]]) -> tuple[list[Lines], Ending]:
+def _run(output: BoundedOutput, printed: Iterable[tuple[Stream, bytes]]) -> tuple[list[Lines], Ending]:
     head = [lines for stream, chunk in printed for lines in output.feed(stream, chunk)]
     return head, output.end()
 
@@ -143,7 +143,7 @@ def _run(output: Output, printed: Iterable[tuple[Stream, bytes]]) -> tuple[list[
 def test_below_the_limit_no_line_is_lost_or_doubled(lines: int) -> None:
     printed = [b"%031d\n" % number for number in range(lines)]
     # what a held chunk takes besides its bytes does not count: there are few of them
-    head, ending = _run(Output(NO_SECRETS, 1024 * 32 + 2048), [(OUT, chunk) for chunk in printed])
+    head, ending = _run(BoundedOutput(NO_SECRETS, 1024 * 32 + 2048), [(OUT, chunk) for chunk in printed])
     assert ending.left_out is None
     assert ending.before == []
     assert _lines([*head, *ending.after]) == [line.rstrip() for line in printed]
@@ -154,7 +154,7 @@ def test_above_the_limit_the_beginning_and_the_end_are_kept_and_the_rest_is_coun
     printed = _printed(200_000)
     chunk = b"".join(printed)
     chunks = [(OUT, chunk[at : at + 30_000]) for at in range(0, len(chunk), 30_000)]
-    head, ending = _run(Output(NO_SECRETS, max_bytes), chunks)
+    head, ending = _run(BoundedOutput(NO_SECRETS, max_bytes), chunks)
     beginning, end = _lines(head), _lines(ending.after)
     assert ending.left_out is not None
     expected = [line.rstrip() for line in printed]
@@ -174,7 +174,7 @@ def test_both_streams_are_counted_and_stay_whole() -> None:
         cut = choice.randint(0, len(line))
         stream = choice.choice((OUT, ERR))
         chunks += [(stream, line[:cut]), (stream, line[cut:])]
-    head, ending = _run(Output(NO_SECRETS, 100_000), chunks)
+    head, ending = _run(BoundedOutput(NO_SECRETS, 100_000), chunks)
     assert ending.left_out is not None
     total = ending.left_out.lines
     for stream in Stream:
@@ -199,7 +199,7 @@ def _parts_in(shown: bytes, secret: bytes, length: int = 4) -> set[bytes]:
 
 def test_a_stream_of_which_nothing_is_left_out_keeps_its_first_line() -> None:
     _, ending = _run(
-        Output(NO_SECRETS, 100_000), [*((OUT, line) for line in _printed(20_000)), (ERR, b"why\n")]
+        BoundedOutput(NO_SECRETS, 100_000), [*((OUT, line) for line in _printed(20_000)), (ERR, b"why\n")]
     )
     assert ending.left_out
     assert ending.after[-1] == Lines(ERR, b"why")
@@ -207,7 +207,7 @@ def test_a_stream_of_which_nothing_is_left_out_keeps_its_first_line() -> None:
 
 def test_an_endless_line_is_cut_off_and_its_end_is_kept_without_half_a_secret() -> None:
     secret = "s3cr3t-" * 40
-    output = Output(Redactor([secret]), 400_000)
+    output = BoundedOutput(Redactor([secret]), 400_000)
     head, ending = _run(output, [(OUT, secret.encode()) for _ in range(10_000)])
     assert ending.left_out is not None
     assert ending.left_out.lines == 0
@@ -226,7 +226,7 @@ def test_of_a_secret_printed_over_and_over_no_part_stands_at_either_side_of_the_
     for offset in range(len(secret) if max_bytes < 10**6 else 1):
         printed = secret[offset:] + secret * ((max_bytes + 300_000) // len(secret))
         chunks = [(OUT, printed[at : at + chunk_bytes]) for at in range(0, len(printed), chunk_bytes)]
-        head, ending = _run(Output(redactor, max_bytes), chunks)
+        head, ending = _run(BoundedOutput(redactor, max_bytes), chunks)
         assert ending.left_out
         # the first secret is not a whole one, and nobody can know it
         assert _parts_in(_shown(head, ending).removeprefix(secret[offset:]), secret) == set()
@@ -249,12 +249,12 @@ def test_no_end_of_a_secret_is_shown_of_which_the_beginning_was_passed_on(chunk_
         for whole in range(1, 12):
             printed = secret[offset:] + secret * whole
             chunks = [(OUT, printed[at : at + chunk_bytes]) for at in range(0, len(printed), chunk_bytes)]
-            head, ending = _run(Output(redactor, 800), chunks)
+            head, ending = _run(BoundedOutput(redactor, 800), chunks)
             assert _parts_in(_shown(head, ending).removeprefix(secret[offset:]), secret) == set()
 
 
 def test_no_middle_of_a_secret_is_shown_of_which_both_ends_are_missing() -> None:
-    output = Output(Redactor(["QWERTYUIOPASDFGHJKLZ"]), 65_536)
+    output = BoundedOutput(Redactor(["QWERTYUIOPASDFGHJKLZ"]), 65_536)
     flood = [(OUT, b"f\n" * 1000)] * 100
     _, ending = _run(output, [*flood, (ERR, b"pw: QWERTYU"), *flood, (ERR, b"IOPASDFG")])
     assert [lines for lines in ending.after if lines.stream is ERR] == [Lines(ERR, b"")]
@@ -277,7 +277,7 @@ def test_no_part_of_a_secret_is_shown_wherever_it_is_cut(colour: bytes) -> None:
             stream, size = choice.choice([*Stream]), choice.randint(1, largest)
             chunks.append((stream, left[stream][:size]))
             left[stream] = left[stream][size:]
-        head, ending = _run(Output(redactor, choice.randint(1000, 4000)), chunks)
+        head, ending = _run(BoundedOutput(redactor, choice.randint(1000, 4000)), chunks)
         for stream in Stream:
             of_stream = (lines for lines in [*head, *ending.before, *ending.after] if lines.stream is stream)
             shown = without_sequences(b"\n".join(_lines(of_stream)))
@@ -287,7 +287,7 @@ def test_no_part_of_a_secret_is_shown_wherever_it_is_cut(colour: bytes) -> None:
 @pytest.mark.parametrize("chunk", [b"x", b"y" * 100_000, b"\r", b"\n"])
 def test_memory_is_bounded_whatever_is_printed(chunk: bytes) -> None:
     max_bytes = 200_000
-    output = Output(NO_SECRETS, max_bytes)
+    output = BoundedOutput(NO_SECRETS, max_bytes)
     for _ in range(50_000 if len(chunk) == 1 else 1000):
         output.feed(OUT, chunk)
         output.feed(ERR, chunk)

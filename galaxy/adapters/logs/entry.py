@@ -1,4 +1,4 @@
-"""How a block of log lines is spelled in an entry of a Redis stream."""
+"""The format of log entries: a block of lines as the fields of an entry in a Redis stream, and back."""
 
 from __future__ import annotations
 
@@ -20,15 +20,18 @@ ENTRY_OVERHEAD_BYTES: Final = 256
 #: Shorter texts are kept as they are: most are single lines, which stay readable in redis-cli.
 _COMPRESSED_FROM_BYTES: Final = 1024
 #: Higher levels save little more of build output, and cost the worker's time.
-_PER_APP: Final = 1
+_COMPRESSION_LEVEL: Final = 1
 
 
 def to_arguments(blocks: Sequence[LogBlock]) -> list[str | bytes | int]:
-    """Field names and values of one entry after the other, always the same names, so that Redis keeps them once.
+    """Field names and values of all entries, one entry after the other.
 
-    Long texts are compressed: of what builds print, Redis then keeps, copies and persists a quarter.
+    Each entry has the same names in the same order, so that Redis keeps them once. Long texts are compressed, to about
+    a quarter of their size for the output of builds.
     """
-    compressor = ZstdCompressor(level=_PER_APP)  # for one batch: it may not be shared between threads
+    compressor = ZstdCompressor(
+        level=_COMPRESSION_LEVEL
+    )  # for one batch: it may not be shared between threads
     return [
         argument
         for block in blocks
@@ -46,7 +49,7 @@ def to_arguments(blocks: Sequence[LogBlock]) -> list[str | bytes | int]:
 
 
 def from_fields(fields: Mapping[bytes, bytes]) -> LogBlock:
-    """The block of an entry."""
+    """Reads a block from the fields of an entry."""
     version, attempt = fields[b"version"], fields[b"attempt"]
     return LogBlock(
         text=_expanded(fields[b"text"]).decode(),

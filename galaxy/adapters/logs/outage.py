@@ -1,4 +1,4 @@
-"""What a log's writer knows of a Redis that is away."""
+"""An outage of the logs' Redis, as a log's sender sees it: how long it lasts, and which lines are lost to it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 class Outage:
-    """Whether Redis is away, and which lines are left out because of that.
+    """Knows whether Redis is away, and counts the lines that are left out because of that.
 
     Args:
-        buffer_bytes: What waits for Redis at most; it is only told.
+        buffer_bytes: How much waits for Redis at most; only the sentence about an omission needs it.
 
     Attributes:
         is_long: Nobody should wait for its end any more.
-        error: What Redis, or its absence, said last; None while it is there.
+        error: The error of the last append; None if it succeeded.
     """
 
     def __init__(self, buffer_bytes: int) -> None:
@@ -30,23 +30,23 @@ class Outage:
         self._lines = 0
         self._bytes = 0
 
-    def goes_on(self, error: StoreError, *, is_long: bool) -> None:
+    def append_failed(self, error: StoreError, *, is_long: bool) -> None:
         """A batch could not be delivered."""
         self.error, self.is_long = error, is_long
 
-    def ends(self) -> None:
+    def append_succeeded(self) -> None:
         """A batch was delivered."""
         self.error, self.is_long = None, False
 
     def leave_out(self, head: LogBlock, text: bytes) -> None:
-        """Counts lines that nobody will see. A piece of a line that goes on is no line yet."""
+        """Counts lines that are not written. A piece of a line that continues does not count as a line."""
         line_ends = text.count(b"\n") + (not head.continued)
         self._first = self._first or head
         self._lines += line_ends
         self._bytes += len(text) + (not head.continued)
 
-    def told(self) -> tuple[LogBlock, bytes] | None:
-        """A sentence for the place at which lines are missing, once; None where none are."""
+    def omission(self) -> tuple[LogBlock, bytes] | None:
+        """A sentence for the place at which lines are missing, and forgets them; None if no line is missing."""
         if self._first is None:
             return None
         head = self._first._replace(stream=Stream.STDOUT, error=True, continued=False)

@@ -15,7 +15,7 @@ from galaxy.domain.log import Batch
 from galaxy.domain.output.lines import MAX_PIECE_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from galaxy.adapters.logs.stream import LogStream
     from galaxy.domain.log import LogBlock
@@ -40,7 +40,7 @@ _LONGEST_PAUSE_S: Final = 1.0
 
 
 class _Draft:
-    """A block that can still grow."""
+    """Lines that will be one block: more lines can still be added."""
 
     __slots__ = ("_head", "_parts", "size")
 
@@ -72,11 +72,14 @@ class _Draft:
 class LogSender:
     """Delivers the blocks of one writer, in order and once, from a thread of its own.
 
-    While Redis is away, so much waits in memory; then whoever prints waits, for `patience_s`; and then what is printed
-    is left out and counted, and where it is missing, the log says so. A build outlives an outage of the logs.
+    While Redis is away, blocks wait in memory. When that is full, whoever prints waits for `patience_s`. After that,
+    output is left out and counted, and a sentence in the log says how much is missing. So a build survives an outage
+    of the logs.
 
     Args:
-        patience_s: How long whoever prints waits, and how long the end of a log is tried to be written.
+        log: Where to deliver.
+        app: Whose log it is.
+        patience_s: How long whoever prints waits, and how long to try to write the end of a log.
     """
 
     def __init__(self, log: LogStream, app: str, *, patience_s: float) -> None:
@@ -98,12 +101,12 @@ class LogSender:
         self._thread.start()
 
     def put(self, head: LogBlock, text: bytes, *, always: bool = True) -> None:
-        r"""Takes lines with `\n` between them. Never waits: that is `wait_for_room`'s business.
+        r"""Takes lines with `\n` between them. Never waits; callers that may wait call `wait_for_room` afterwards.
 
         Args:
             head: Everything about the lines but their text.
             text: Not necessarily UTF-8.
-            always: They are not left out in a long outage either.
+            always: Keep them in a long outage too.
 
         Raises:
             StoreError: An earlier `flush` or `close` failed.
@@ -118,7 +121,7 @@ class LogSender:
             if not always and self._outage.is_long and self._size >= _BUFFER_BYTES:
                 self._outage.leave_out(head, text)
                 return
-            self._tell_what_was_left_out()
+            self._note_omission()
             before = self._size
             self._take(head, text)
             if not before or before < FLUSH_BYTES <= self._size:
@@ -144,7 +147,7 @@ class LogSender:
         """
         give_up_at = time.monotonic() + self._patience_s
         with self._changed:
-            self._tell_what_was_left_out()
+            self._note_omission()
             self._flushing = True
             self._changed.notify_all()
         try:
@@ -164,7 +167,7 @@ class LogSender:
             StoreError: It could not be delivered within `patience_s`.
         """
         with self._changed:
-            self._tell_what_was_left_out()
+            self._note_omission()
             self._closing = True
             self._changed.notify_all()
         self._thread.join(self._patience_s)
@@ -195,18 +198,21 @@ class LogSender:
             self._drafts.append(_Draft(head, text))
             self._size += len(text) + ENTRY_OVERHEAD_BYTES
 
-    def _tell_what_was_left_out(self) -> None:
-        if not self._over and (told := self._outage.told()):
-            self._take(*told)
+    def _note_omission(self) -> None:
+        if not self._over and (note := self._outage.omission()):
+            self._take(*note)
 
     def _fail_unless_delivered(self) -> None:
         with self._changed:
             if self._is_delivered():
                 return
             lines = sum(draft.lines() for draft in (*self._sending, *self._drafts))
-            why = f" {self._outage.error}" if self._outage.error else ""
+            cause = self._outage.error
+            why = f" {cause}" if cause else ""
+            missing = f"up to {lines} lines are missing.{why}"
             self._failure = StoreError(
-                f"The end of the log of {self._app} could not be written in time: up to {lines} lines are missing.{why}"
+                f"The end of the log of {self._app} could not be written in time: {missing}",
+                quotes=_quoted(cause) if cause else (),
             )
             self._forget()
 
@@ -232,8 +238,8 @@ class LogSender:
                     self._sending = []
                     self._changed.notify_all()
         except BaseException as error:
-            # whoever prints would wait for ever
-            self._fail(StoreError(f"The log of {self._app} can't be written: {error}."))
+            # without this, whoever prints would wait for ever
+            self._fail(StoreError(f"The log of {self._app} can't be written: {error}.", quotes=[str(error)]))
             raise
 
     def _next_batch(self) -> list[LogBlock]:
@@ -264,11 +270,16 @@ class LogSender:
                 self._log.append(self._app, blocks, batch)
             except StoreError as error:
                 with self._changed:
-                    self._outage.goes_on(error, is_long=time.monotonic() - began >= self._patience_s)
+                    self._outage.append_failed(error, is_long=time.monotonic() - began >= self._patience_s)
                     self._changed.notify_all()
                     self._changed.wait_for(lambda: self._over, timeout=pause_s)
                 pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
             else:
                 with self._changed:
-                    self._outage.ends()
+                    self._outage.append_succeeded()
                 return
+
+
+def _quoted(error: StoreError) -> Collection[str]:
+    """What others wrote in an error's text; all of it, if that is not known."""
+    return [str(error)] if error.quotes is None else error.quotes

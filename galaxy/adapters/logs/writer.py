@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from threading import Lock
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
 import structlog
 
@@ -12,56 +12,48 @@ from galaxy.adapters.logs.sender import LogSender
 from galaxy.domain.cancellation import never_cancelled
 from galaxy.domain.errors import StoreError
 from galaxy.domain.log import LogBlock, Stream
-from galaxy.domain.output.budget import Output
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import TracebackType
 
     from galaxy.adapters.logs.stream import LogStream
+    from galaxy.domain.output.attempt_output import AttemptOutput
     from galaxy.domain.output.lines import Lines
-    from galaxy.domain.output.redaction import Redactor
 
 logger: structlog.stdlib.BoundLogger = structlog.get_logger()
-
-#: How long a build waits for a Redis that is away before it leaves lines out, and for the end of its log.
-PATIENCE_S: Final = 30.0
 
 
 class LogWriter:
     """Writes sentences and the build container's output to the log of one attempt, in order.
 
-    Everything is redacted. Calls return at once; only `output` waits while too much is undelivered, and when Redis
-    stays away for longer than `patience_s`, what is printed is left out, and the log says how many lines that were.
-    What the pipeline says never is. May be used from several threads, and as a context manager that closes it: what
-    can't be written then is told to the worker's log, so whoever has to know calls `flush` before.
+    Calls return at once; only `output` waits while too much is undelivered. When Redis stays away for longer than
+    `patience_s`, output is left out, and the log says how many lines that were. Sentences are never left out. May be
+    used from several threads, and as a context manager that closes it. A failure to write the end is then only
+    recorded in the worker's log, so whoever has to know calls `flush` before.
 
     Args:
-        log: Where to.
-        app: Whose log.
-        version: Its version that is built.
+        log: Where to write.
+        app: Whose log it is.
+        version: The version that is built.
         attempt: From 1.
-        redactor: Knows the secrets of the version.
-        patience_s: How long a Redis that is away is waited for.
-        max_output_bytes: How much output is kept: all of it below, its beginning and its end above.
+        attempt_output: Knows the secrets of the version, and how much output is kept.
+        patience_s: How long to wait for a Redis that is away before output is left out, and for the end of the log.
         now_ms: The clock, milliseconds since the epoch.
     """
 
-    def __init__(  # noqa: PLR0913 - they say whose log it is and how much may be in it
+    def __init__(  # noqa: PLR0913 - they say whose log it is and what is kept of it
         self,
         log: LogStream,
         *,
         app: str,
         version: int,
         attempt: int,
-        redactor: Redactor,
-        max_output_bytes: int,
-        patience_s: float = PATIENCE_S,
+        attempt_output: AttemptOutput,
+        patience_s: float,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
-        self._redactor = redactor
-        self._max_output_bytes = max_output_bytes
-        self._output = Output(redactor, max_output_bytes)
+        self._output = attempt_output
         self._now_ms = now_ms
         sentence = LogBlock(text="", at_ms=0, version=version, attempt=attempt)
         printed = {stream: sentence._replace(stream=stream) for stream in Stream}
@@ -71,19 +63,27 @@ class LogWriter:
         self._sender = LogSender(log, app, patience_s=patience_s)
 
     def say(self, sentence: str, *, error: bool = False) -> None:
-        """Writes what the pipeline has to tell.
+        """Writes a sentence of our own, as it stands: values of the app's `env` are not hidden in it.
 
         Args:
-            sentence: One or more lines.
+            sentence: One or more lines. A text in it that others wrote goes through `redact` first.
             error: It tells of something that went wrong.
         """
         with self._in_order:
             self._say(sentence, error=error)
 
+    def redact(self, foreign: str) -> str:
+        """Hides secrets in a text that others wrote, so that a sentence can quote it."""
+        return self._output.redact(foreign)
+
+    def reason(self, error: Exception) -> str:
+        """What an error says, fit to be shown and recorded; see `AttemptOutput.reason`."""
+        return self._output.reason(error)
+
     def output(
         self, stream: Stream, chunk: bytes, check_cancelled: Callable[[], None] = never_cancelled
     ) -> None:
-        """Writes what the build container printed. A line appears when it ends.
+        """Writes what the build container printed, with secrets hidden. A line appears when it ends.
 
         Args:
             stream: Where it was printed.
@@ -103,7 +103,7 @@ class LogWriter:
             if ending.left_out:
                 self._say(
                     f"Left out here: {ending.left_out.lines} lines ({ending.left_out.bytes} bytes). Of what an "
-                    f"attempt prints, {self._max_output_bytes} bytes are kept, its beginning and its end."
+                    f"attempt prints, {self._output.max_bytes} bytes are kept, its beginning and its end."
                 )
             self._write(ending.after)
 
@@ -141,10 +141,10 @@ class LogWriter:
         try:
             self.close()
         except StoreError as failure:  # why the block ended matters more
-            logger.warning("log.not_written", error=str(failure))
+            logger.warning("log.not_written", error=self.reason(failure))
 
     def _say(self, sentence: str, *, error: bool = False) -> None:
-        text = self._redactor.redact(sentence.rstrip("\n").encode(errors="backslashreplace"))
+        text = self._output.own(sentence.rstrip("\n")).encode(errors="backslashreplace")
         self._sender.put(self._sentence._replace(at_ms=self._now_ms(), error=error), text)
 
     def _write(self, printed: Iterable[Lines]) -> None:

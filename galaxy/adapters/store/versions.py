@@ -132,7 +132,7 @@ class VersionStore:
             token=token,
             base_image=base_image,
             bundle_url=SecretStr(bundle_url),
-            secrets=tuple(SecretStr(value) for value in json.loads(env or "{}").values()),
+            env={name: SecretStr(value) for name, value in json.loads(env or "{}").items()},
             wanted_digest=wanted_digest or None,
             automatic=automatic == "1",
         )

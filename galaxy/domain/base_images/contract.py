@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 SETUP_SCRIPT: Final = "/app/setup.sh"
 APP_FOLDER: Final = PurePosixPath("/app")
+#: So many characters of a first line that is wrong are quoted.
+FIRST_LINE_SHOWN: Final = 80
 
 #: `#!/bin/bash`, `#! /usr/local/bin/bash -e`, `#!/usr/bin/env bash`, `#!/usr/bin/env -S bash -eu`.
 _DIRECT = re.compile(r"#!\s*(?P<path>/\S*/bash)(?:\s.*)?")
@@ -125,7 +127,7 @@ def _script_problem(script: SetupScript) -> str | None:
     except ValueError:
         return (
             f"{SETUP_SCRIPT} is not a script for bash: its first line must be #!/bin/bash or"
-            f" #!/usr/bin/env bash, and it is {script.first_line[:80]!r}."
+            f" #!/usr/bin/env bash, and it is {script.first_line[:FIRST_LINE_SHOWN]!r}."
         )
     return None
 

@@ -1,4 +1,4 @@
-"""How much of an attempt's output is kept: all of it below a limit, its beginning and its end above."""
+"""Bounds the output that is kept of an attempt: of too much output, only the beginning and the end are kept."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _CHUNK_OVERHEAD_BYTES: Final = 256
 
 
 class LeftOut(NamedTuple):
-    """What was printed between the beginning and the end, and is not kept."""
+    """How much was printed between the beginning and the end that are kept."""
 
     lines: int
     bytes: int
 
 
 class Ending(NamedTuple):
-    """What comes after the output that was given while it was printed.
+    """The rest of the output, after the lines that `feed` returned.
 
     Attributes:
         before: The lines that stand before the gap, if there is one.
@@ -38,14 +38,15 @@ class Ending(NamedTuple):
     after: list[Lines]
 
 
-class Output:
+class BoundedOutput:
     """The output of one attempt's build container, both streams, from bytes to redacted lines.
 
-    The first three quarters of `max_bytes` are given as they are printed, the last quarter is held until the
-    end. In between, only what is left out is counted: neither memory nor work grows with it.
+    The first three quarters of `max_bytes` are returned as they are printed, and the last quarter is held until the
+    end. What is between them is only counted, so memory does not grow with it.
 
     Args:
-        max_bytes: Of both streams together, as they are printed.
+        redactor: Hides secrets in the lines.
+        max_bytes: Limit for both streams together, counted in the bytes that the container prints.
     """
 
     def __init__(self, redactor: Redactor, max_bytes: int) -> None:
@@ -55,7 +56,7 @@ class Output:
         self._full = False
 
     def feed(self, stream: Stream, chunk: bytes) -> list[Lines]:
-        """Takes the next bytes of a stream; gives the lines that are ready."""
+        """Takes the next bytes of a stream; returns the lines that are ready."""
         if self._full:
             self._tail.add(stream, chunk)
             return []
@@ -72,11 +73,11 @@ class Output:
         return lines
 
     def end(self) -> Ending:
-        """Gives the rest when both streams are over. More may be fed afterwards, within the limit."""
+        """Returns the rest when both streams have ended. More may be fed afterwards, within the limit."""
         kept = self._tail.take()
         before: list[Lines] = []
         for stream, covered in kept.torn.items():
-            before += self._assemblers[stream].break_off(covered)
+            before += self._assemblers[stream].skip_gap(covered)
         after = [lines for stream, chunk in kept.chunks for lines in self._assemblers[stream].feed(chunk)]
         for assembler in self._assemblers.values():
             after += assembler.flush()
@@ -84,11 +85,13 @@ class Output:
 
 
 class _Kept(NamedTuple):
-    """What is left of the tail.
+    """The end of the output, which is kept.
 
     Attributes:
-        torn: Streams of which bytes are missing before the chunks; how many of their first bytes here belong to a
-            secret that begins among those.
+        chunks: In the order in which they were printed.
+        left_out: How much is missing before them; None if nothing is.
+        torn: The streams of which bytes are missing, each with how many of its first kept bytes belong to a secret
+            that begins in the missing ones.
     """
 
     chunks: list[tuple[Stream, bytes]]
@@ -109,7 +112,7 @@ class _Tail:
         self._size = 0
         self._lines_left_out = 0
         self._bytes_left_out = 0
-        #: Of each torn stream what was dropped last: as much as a secret can have of which the end is kept.
+        #: The last dropped bytes of each torn stream: a secret may begin in them and end in what is kept.
         self._dropped: dict[Stream, bytearray] = {}
 
     def add(self, stream: Stream, data: bytes) -> None:
@@ -117,14 +120,14 @@ class _Tail:
             self.add_whole(stream, data[start : start + _CHUNK_BYTES])
 
     def add_whole(self, stream: Stream, data: bytes) -> None:
-        """Adds what is kept or dropped as one: the rest of a secret that was passed on already may be in it."""
+        """Adds data that is kept or dropped as a whole: it may hold the rest of a secret that is masked already."""
         self._add_chunk(stream, data)
         while self._size > self._max_bytes:
             self._drop_oldest()
 
     def take(self) -> _Kept:
-        """Empties the tail."""
-        torn = {stream: self._begin_anew(stream, bytes(last)) for stream, last in self._dropped.items()}
+        """Returns what is kept and empties the tail."""
+        torn = {stream: self._drop_torn_line(stream, bytes(last)) for stream, last in self._dropped.items()}
         chunks = [(stream, bytes(chunk)) for stream, chunk in self._chunks]
         left_out = LeftOut(self._lines_left_out, self._bytes_left_out) if torn else None
         self._reset()
@@ -152,8 +155,11 @@ class _Tail:
         self._lines_left_out += dropped.count(b"\n")
         self._bytes_left_out += len(dropped)
 
-    def _begin_anew(self, stream: Stream, dropped: bytes) -> int:
-        """Drops the rest of the line that is torn, if it ends soon; see `_Kept.torn` for what is returned."""
+    def _drop_torn_line(self, stream: Stream, dropped: bytes) -> int:
+        """Drops the rest of a line whose beginning was dropped, if it ends soon.
+
+        Returns how many of the first bytes that stay belong to a secret that begins in the dropped ones.
+        """
         first = self._first_bytes(stream, max(_CHUNK_BYTES, self._redactor.longest_shown))
         if line_end := first.find(b"\n") + 1:
             self._drop_bytes(stream, line_end)
@@ -161,7 +167,7 @@ class _Tail:
         return self._redactor.reach(dropped, first)
 
     def _first_bytes(self, stream: Stream, at_least: int) -> bytes:
-        """So many bytes of a stream and some more, or all that there are."""
+        """The first kept bytes of a stream: `at_least` of them, or all if there are fewer."""
         first = bytearray()
         for of, chunk in self._chunks:
             if of is stream and len(first) < at_least:

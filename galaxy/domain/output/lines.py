@@ -1,4 +1,4 @@
-"""From the bytes that a container prints to lines of its app's log."""
+"""Turns the bytes that a container prints into lines for its app's log."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class LineAssembler:
         self._begin_line()
 
     def feed(self, chunk: bytes) -> list[Lines]:
-        """Takes the next bytes; gives the lines that are complete now, and pieces of one that is too long."""
+        """Takes the next bytes; returns the lines that are complete now, and pieces of a line that is too long."""
         if self._held_cr:
             chunk = b"\r" + chunk
         # CRs at the end wait: an LF may follow, and then they are one line end
@@ -71,22 +71,22 @@ class LineAssembler:
         return lines
 
     def flush(self) -> list[Lines]:
-        """Gives what is left when the stream is over, also without a line end."""
+        """Returns what is left when the stream has ended. The last line may lack its line end."""
         rest = self.take_back().removesuffix(b"\r")
         return self._finish(rest + b"\n", cut_off=True) if rest or self._mid_line else []
 
     def take_back(self) -> bytes:
-        """Removes and returns the bytes that have not been passed on."""
+        """Removes and returns the bytes that this assembler holds back."""
         taken = bytes(self._partial) + b"\r" * self._held_cr
         self._partial.clear()
         self._held_cr = False
         return taken
 
-    def break_off(self, covered: int) -> list[Lines]:
-        """Ends a line of which pieces were passed on: its rest is left out, what comes next is a new one.
+    def skip_gap(self, covered: int) -> list[Lines]:
+        """Begins a new line after a part of the stream that is left out, and ends the line before it.
 
         Args:
-            covered: How many bytes of what comes next belong to a secret that begins in what is left out.
+            covered: How many of the next bytes belong to a secret that begins in the part that is left out.
         """
         ended = [Lines(self._stream, b"")] if self._mid_line else []
         self._begin_line(covered)
@@ -114,7 +114,7 @@ class LineAssembler:
 
 
 def _with_lf(text: bytes, *, mid_line: bool) -> bytes:
-    """The same lines with LF as their only line end. `mid_line`: the text begins inside a line."""
+    """Replaces every line end by LF. `mid_line`: the text begins inside a line."""
     if b"\r" not in text:
         return text
     text = _CR_BEFORE_LF.sub(b"\n", text)

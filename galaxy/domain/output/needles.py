@@ -1,4 +1,4 @@
-"""Finds many byte strings in a text at once."""
+"""Searches a text for many byte strings (needles) at once."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ class _Group(NamedTuple):
 
 
 class Needles:
-    """A set of needles. Looking for them takes time that grows with the text, and hardly with their number.
+    """A set of byte strings to search for. The time grows with the text, and hardly with the number of needles.
 
-    A long needle that repeats itself is the exception, in a text that repeats it: it may begin at each place there.
+    Only a long needle that repeats itself, in a text that repeats it, takes longer: it may begin at each byte there.
 
     Attributes:
         longest: Length of the longest one; 0 if there are none.
 
     Args:
-        needles: None is empty.
+        needles: Byte strings that are not empty.
     """
 
     def __init__(self, needles: Iterable[bytes]) -> None:
@@ -53,7 +53,7 @@ class Needles:
         self._learn()
 
     def spans(self, text: bytes) -> list[tuple[int, int]]:
-        """Where needles are: [start, end), in any order. Those inside of a longer one may be left out."""
+        """Spans [start, end) of needles in the text, in any order. A needle inside a longer one may be left out."""
         return [
             (at, at + length)
             for at, group in self._places(text)
@@ -61,7 +61,10 @@ class Needles:
         ]
 
     def begun_at(self, text: bytes, at_least: int) -> int:
-        """Where the text ends with so many bytes of the beginning of a needle, or more; its length if it does not."""
+        """Index at which the text's end begins a needle, of which at least `at_least` bytes are there.
+
+        The text's length if it does not end so.
+        """
         for at in range(max(0, len(text) - self.longest), len(text) - at_least + 1):
             begun = text[at:]
             next_one = bisect_left(self._sorted, begun)
@@ -85,7 +88,7 @@ class Needles:
         return self._nested.get(index) or (len(self._sorted[index]),)
 
     def _places(self, text: bytes) -> Iterator[tuple[int, _Group]]:
-        """Where a needle may begin, and which.
+        """Indexes at which a needle may begin, each with the group of needles that begin so.
 
         A beginning that the automaton leaves out begins inside one that it finds.
         """
@@ -95,7 +98,7 @@ class Needles:
                     yield at, group
 
     def _longest_at(self, text: bytes, at: int, group: _Group) -> int:
-        """Length of the longest needle that begins here; 0 if none does."""
+        """Length of the longest needle that begins at this index; 0 if none does."""
         here = text[at : at + group.longest]
         index = bisect_right(self._sorted, here, group.first, group.end) - 1
         if index < group.first:

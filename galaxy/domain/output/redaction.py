@@ -1,4 +1,4 @@
-"""Secrets in what a build prints are replaced before anything is kept."""
+"""Replaces secrets in what a build prints by a mask."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from galaxy.domain.output.spellings import MIN_SECRET_LENGTH, spellings
 from galaxy.domain.output.utf8 import character_start
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 MASK: Final = b"[redacted]"
 
@@ -48,16 +48,18 @@ class Redactor:
 
     Attributes:
         longest: Length of the longest form of a secret, in bytes; 0 if there are none.
-        longest_shown: The same with escape sequences in it, as many as are reckoned with.
+        longest_shown: The same with as many escape sequences in it as are allowed for; 0 if there are no secrets.
 
     Args:
-        secrets: The bundle URL and the values of the settings' `env`. Each line of a value with several
-            lines counts as a secret. See `spellings` for the forms of each that are looked for.
+        secrets: Each line of a value with several lines counts as a secret. See `spellings` for the forms of each that
+            are looked for.
+        whole: Parts of URLs are no secrets of their own.
+        shown: Texts that are left alone although they may be such a form: the public part of a secret URL.
     """
 
-    def __init__(self, secrets: Iterable[str]) -> None:
-        forms = {form.encode(errors="replace") for secret in secrets for form in spellings(secret)}
-        self._needles = Needles(forms)
+    def __init__(self, secrets: Iterable[str], *, whole: bool = False, shown: Collection[str] = ()) -> None:
+        forms = {form for secret in secrets for form in spellings(secret, whole=whole)}
+        self._needles = Needles(form.encode(errors="replace") for form in forms.difference(shown))
         self.longest = self._needles.longest
         self.longest_shown = self.longest + _MAX_SEQUENCES_BYTES if self.longest else 0
 
@@ -66,8 +68,8 @@ class Redactor:
 
         Args:
             data: Lines; the first one may be the end of an open line.
-            covered: Of that open line, see `OpenLine`.
-            cut_off: The last line may end inside a secret of which the rest never comes: what there is of it is masked.
+            covered: See `OpenLine`; 0 if no open line came before.
+            cut_off: The output ends here, perhaps inside a secret: the beginning of one at the end is masked too.
         """
         begun = self._begun_at(data) if cut_off else len(data)
         spans = self._spans(data, (0, covered), (begun, len(data)))
@@ -78,7 +80,7 @@ class Redactor:
         return self.redact(text.encode(errors="backslashreplace")).decode()
 
     def redact_open(self, data: bytes, covered: int = 0) -> OpenLine:
-        """Masks what is certain in the beginning of a line; a secret or character cut off there waits."""
+        """Masks secrets in the beginning of a line. What may be the beginning of a secret or character is held back."""
         cut = character_start(data, self._certain_up_to(data))
         if cut <= 0:
             return OpenLine(b"", data, covered)
@@ -88,7 +90,8 @@ class Redactor:
     def reach(self, before: bytes, after: bytes) -> int:
         """How many bytes at the beginning of `after` belong to secrets that begin in `before`.
 
-        No more than `longest_shown` bytes of each tell that. One that does not end in `after` either counts too.
+        It is enough to give the last `longest_shown` bytes of `before`. A secret that does not end within `after`
+        counts too.
         """
         after = after[: self.longest_shown]
         both = before + after
@@ -104,7 +107,7 @@ class Redactor:
         return [shown.original_span(*span) for span in spans]
 
     def _begun_at(self, data: bytes) -> int:
-        """Where a secret begins of which the end is missing; the length of the data if none does."""
+        """Index at which a secret begins that is cut off by the end of the data; the data's length if there is none."""
         begun = self._needles.begun_at(data, MIN_SECRET_LENGTH)
         if has_sequences(data):
             shown = WithoutSequences(without_unfinished(data))
@@ -114,7 +117,7 @@ class Redactor:
         return begun
 
     def _certain_up_to(self, data: bytes) -> int:
-        """Where the last secret can begin of which the end is missing, whatever comes next."""
+        """Index up to which the data can be masked now: no secret that begins before it needs bytes still to come."""
         waits = max(self.longest, _MAX_CHARACTER_BYTES) - 1
         last = len(data) - waits
         first = last - _MAX_SEQUENCES_BYTES
@@ -126,7 +129,7 @@ class Redactor:
         return last
 
     def _spans(self, data: bytes, *known: tuple[int, int]) -> list[tuple[int, int]]:
-        """Where secrets are, the known ones among them: [start, end), in order, without overlaps."""
+        """Spans [start, end) of secrets and of the known spans, sorted and merged where they overlap."""
         found = [*self._needles.spans(data), *(span for span in known if span[0] < span[1])]
         if has_sequences(data):
             found += self._spans_amid_sequences(data)
@@ -140,12 +143,12 @@ class Redactor:
 
 
 def _reach(spans: list[tuple[int, int]], cut: int) -> int:
-    """How far the span that crosses a place goes on after it."""
+    """How many bytes after `cut` belong to the span that crosses it; 0 if none does."""
     return next((end - cut for start, end in spans if start < cut < end), 0)
 
 
 def _masked(data: bytes, spans: list[tuple[int, int]], cut: int, covered: int) -> bytes:
-    """`data[:cut]` with a mask for each span that begins there; the covered one's was passed on before."""
+    """`data[:cut]` with a mask for each span that begins in it; the mask of covered bytes was passed on before."""
     parts = []
     at = 0
     for start, end in spans:

@@ -1,4 +1,4 @@
-"""How programs print a value: what is looked for when a secret is to be hidden."""
+"""Lists the forms in which programs print a value, so that a secret is found in all of them."""
 
 from __future__ import annotations
 
@@ -53,17 +53,21 @@ _FOR_DOUBLE_QUOTES: Final = re.compile(r'(["$`\\])')
 _FOR_NO_QUOTES: Final = re.compile(r"""([ '"\\|&;()<>!{}*\[?\]^$`,]|(?<=[:=])~)""")
 
 
-def spellings(secret: str) -> Iterator[str]:
-    """All forms that are looked for; none is shorter than `MIN_SECRET_LENGTH` or holds a line end.
+def spellings(secret: str, *, whole: bool = False) -> Iterator[str]:
+    """All forms that are looked for. Each has at least `MIN_SECRET_LENGTH` characters and no line end.
 
-    They are those of a value and of each of its lines: as it is, in URLs, JSON, HTML, XML, shells and base64, alone or
-    amid other text, and in Python's bytes. Of a URL also its decoded form, the one without its scheme, its login and
-    password, its query and long values in it, and long parts of its path.
+    The value and each of its lines are listed as they are, and as URLs, JSON, HTML, XML, shells, Python's bytes and
+    base64 spell them, base64 also amid other text. A URL is listed in its decoded form too. Unless `whole` is set,
+    these parts of a URL are listed: the URL without its scheme or login, its login and password, its query and long
+    values in it, and long parts of its path.
     """
     for value in {secret.strip(), *(line.strip() for line in _LINE_END.split(secret))}:
         if len(value) < MIN_SECRET_LENGTH:
             continue
-        for form in (*_forms(value), *_parts_of_url(value)):
+        forms = [*_forms(value)]
+        if "://" in value:
+            forms += [unquote(value), *(() if whole else _parts_of_url(value))]
+        for form in forms:
             yield from (line for line in _LINE_END.split(form) if len(line) >= MIN_SECRET_LENGTH)
 
 
@@ -104,7 +108,7 @@ def _in_markup(value: str) -> Iterator[str]:
 
 
 def _in_shells(value: str) -> Iterator[str]:
-    """As `set -x`, `export -p` and `printf %q` do, in any locale, of bash, dash and busybox."""
+    """As `set -x`, `export -p` and `printf %q` of bash, dash and busybox spell a value, in any locale."""
     yield value.replace("'", "'\\''")
     for quotes in _SINGLE_QUOTES:
         form = quotes.sub(lambda found: f"'\"{found[0]}\"'", value)
@@ -125,7 +129,7 @@ def _in_bash(char: str, *, only_ascii: bool) -> str:
 
 
 def _in_base64(value: bytes) -> Iterator[str]:
-    """What base64 makes of a value wherever it stands in a text, less the digits that depend on its neighbours."""
+    """The value in base64 at each of the three offsets, without the digits that depend on neighbouring bytes."""
     if len(value) < _BASE64_LENGTH:
         return
     for before in range(3):
@@ -137,10 +141,7 @@ def _in_base64(value: bytes) -> Iterator[str]:
 
 
 def _parts_of_url(value: str) -> Iterator[str]:
-    """Of a URL: its other spellings, and the parts that programs print by themselves."""
-    if "://" not in value:
-        return
-    yield unquote(value)
+    """The parts of a URL that programs print by themselves."""
     try:
         url = urlsplit(value)
     except ValueError:

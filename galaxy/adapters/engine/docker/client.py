@@ -154,11 +154,14 @@ def translated(action: str) -> Iterator[None]:
         yield
     except APIError as error:
         said = str(error.explanation or error)
-        raise EngineError(f"The engine could not {action}: {said}.", _suggestion(said)) from error
+        raise EngineError(
+            f"The engine could not {action}: {said}.", _suggestion(said), quotes=[said]
+        ) from error
     except UNREACHABLE as error:
         raise EngineError(
             f"The engine could not {action}: it can't be reached ({type(error).__name__}).",
             "Check DOCKER_HOST and that the engine runs.",
+            quotes=(),
         ) from error
 
 
@@ -180,5 +183,7 @@ def last_word(events: Iterable[dict[str, Any]], on_progress: Callable[[], None])
         error = error or event.get("error")
         last = event.get("aux") or last
     if error:
-        raise EngineError(f"The engine said: {error}.", "Check the registry and the engine's log.")
+        raise EngineError(
+            f"The engine said: {error}.", "Check the registry and the engine's log.", quotes=[str(error)]
+        )
     return last

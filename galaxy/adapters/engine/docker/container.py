@@ -96,12 +96,14 @@ class DockerBuildContainer:
                 raise BaseImageUnusable(
                     f"The base image's USER does not exist in it: {said}.",
                     "Add that user in its Dockerfile, before USER, or correct the USER instruction.",
+                    quotes=[said],
                 ) from error
             # 400 for a command that is missing or not executable; 404 for a network that is
             if error.status_code == HTTPStatus.BAD_REQUEST:
                 raise BaseImageUnusable(
                     f"bash could not be started in the base image: {said}",
                     f"Install bash where the first line of {SETUP_SCRIPT} says it is.",
+                    quotes=[said],
                 ) from error
             raise
 
