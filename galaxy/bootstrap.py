@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
+from typing import TYPE_CHECKING
 
 from redis import Redis
 from redis.backoff import ExponentialBackoff
@@ -15,10 +16,12 @@ from galaxy.adapters.addresses import addresses_of, own_addresses
 from galaxy.adapters.engine.docker.disk_watch import DiskLimits
 from galaxy.adapters.engine.docker.engine import DockerEngine
 from galaxy.adapters.engine.docker.isolation import Isolation
+from galaxy.adapters.engine.docker.probe import look_at_engine, look_at_registry
+from galaxy.adapters.fingerprint import code_fingerprint
 from galaxy.adapters.logs.stream import LogStream
 from galaxy.adapters.logs.writer import LogWriter
 from galaxy.adapters.queue import TaskQueue
-from galaxy.adapters.redis_probe import quick_redis
+from galaxy.adapters.redis_probe import look_at_redis, quick_redis
 from galaxy.adapters.registry import RegistryClient
 from galaxy.adapters.store.apps import AppList
 from galaxy.adapters.store.base_images import BaseImageStore
@@ -32,7 +35,7 @@ from galaxy.domain.deploys.app_settings import DeployRules
 from galaxy.services.announcer import Announcer
 from galaxy.services.base_images import BaseImages
 from galaxy.services.build import BuildStage
-from galaxy.services.doctor import REQUEST_S, Doctor
+from galaxy.services.doctor import REQUEST_S, Doctor, Probes
 from galaxy.services.fan_out import FanOut
 from galaxy.services.logbook import Logbook
 from galaxy.services.probe import IsolationProbe
@@ -43,12 +46,15 @@ from galaxy.services.releases import Releases
 from galaxy.services.rollout import Rollout
 from galaxy.services.snapshots import Platforms, SnapshotReader
 from galaxy.services.throttled_registry import ThrottledRegistry
-from galaxy.settings import Settings
+from galaxy.settings import current
+
+if TYPE_CHECKING:
+    from galaxy.settings import Settings
 
 #: Seconds a Redis command may take.
 _REDIS_TIMEOUT_S = 2.0
 #: How often it is tried again then. A Redis that refuses connections is given about three seconds, enough for its
-#: restart; one that hangs is given up after some seventeen.
+#: restart; one that hangs is given up after some seventeen. The waits are redis-py's own, which takes no function.
 _PATIENT = Retry(ExponentialBackoff(cap=1, base=0.05), 6)
 #: For those who have patience of their own, or can do without: a Redis that hangs is given up at once.
 _BRIEF = Retry(ExponentialBackoff(cap=0.2, base=0.05), 3, (RedisConnectionError,))
@@ -229,15 +235,21 @@ class Pipeline:
             internal_hosts=settings.allowed_registries,
         )
         queue = TaskQueue(settings.broker_url.get_secret_value(), timeout_s=REQUEST_S)
-        probe = self._isolation_probe(registry)
+        probes = Probes(
+            engine=partial(look_at_engine, settings.registry, os.environ, timeout_s=REQUEST_S),
+            registry=partial(look_at_registry, settings.registry, timeout_s=REQUEST_S),
+            redis=partial(look_at_redis, timeout_s=REQUEST_S),
+            code=code_fingerprint,
+        )
         return Doctor(
             settings,
             os.environ,
+            probes=probes,
             store=self.hasty_store,
             queue=queue,
             registry=registry,
             base_images=self._base_images_of(self._quick_redis),
-            probe=probe,
+            builds=self._isolation_probe(registry),
         )
 
     def _isolation_probe(self, registry: RegistryClient) -> IsolationProbe:
@@ -310,7 +322,7 @@ class Pipeline:
 @cache
 def pipeline() -> Pipeline:
     """This process's pipeline, from the environment. Never called before a fork."""
-    return Pipeline(Settings())
+    return Pipeline(current())
 
 
 def _redis(url: str, *, decode_responses: bool = True, retry: Retry = _PATIENT) -> Redis:

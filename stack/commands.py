@@ -19,6 +19,7 @@ CHECKS = (
     ("ruff", "format", "--check"),
     ("mypy",),
     ("lint-imports",),
+    ("lint-imports", "--config", "import-linter-services.toml"),
 )
 #: Programs and their packages: to read docker-compose.yml, for a machine in miniature, to make a whole Debian.
 TEST_TOOLS = {

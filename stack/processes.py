@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from galaxy.domain.fleet import CELERY, WORKER_KINDS
 from stack import readiness
 from stack.environment import LOOPBACK
 from stack.packages import find
@@ -74,37 +75,21 @@ def services(checkout: Checkout, choices: Choices) -> list[Process]:
 
 def pipeline(checkout: Checkout, choices: Choices) -> list[Process]:
     """The pipeline's own processes."""
-    celery = (str(checkout.venv / "bin" / "celery"), "-A", "workers")
-    build = ("worker", "-Q", "builds,builds.bulk", "-P", "prefork", "-c", "2", "-n", "build@%h", "-l", "INFO")
-    control = (
-        "worker",
-        "-Q",
-        "control,celery,rollouts,base-images",
-        "-c",
-        "4",
-        "-n",
-        "control@%h",
-        "-l",
-        "INFO",
-    )
+    celery = (str(checkout.venv / "bin" / "celery"), *CELERY[1:])
     flower = choices.port("flower")
+    workers = [
+        Process(
+            kind.service,
+            (celery[0], *kind.command[1:]),
+            readiness.logged(" ready."),
+            ending=_WORKER_ENDS,
+            reads=SOURCES,
+            grace_s=WORKER_GRACE_S,
+        )
+        for kind in WORKER_KINDS
+    ]
     return [
-        Process(
-            "build-worker",
-            (*celery, *build),
-            readiness.logged(" ready."),
-            ending=_WORKER_ENDS,
-            reads=SOURCES,
-            grace_s=WORKER_GRACE_S,
-        ),
-        Process(
-            "control-worker",
-            (*celery, *control),
-            readiness.logged(" ready."),
-            ending=_WORKER_ENDS,
-            reads=SOURCES,
-            grace_s=WORKER_GRACE_S,
-        ),
+        *workers,
         Process(
             "beat",
             (*celery, "beat", "-l", "INFO"),

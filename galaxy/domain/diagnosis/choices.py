@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from galaxy.domain.backoff import shortest_backoff_s
 from galaxy.domain.diagnosis.finding import fine, warning
 from galaxy.domain.diagnosis.words import duration, size
 from galaxy.domain.models import MAX_ATTEMPTS
@@ -122,8 +123,10 @@ def _weak(its: Choices) -> Iterator[Finding]:
 
 def _outlasted_s(its: Choices) -> float:
     """From the end of the first attempt to the beginning of the last, if all waits between them are the shortest."""
-    waits = (its.outage_backoff_s * 2.0**retry for retry in range(MAX_ATTEMPTS - 1))
-    return sum(min(wait, its.retry_backoff_max_s) for wait in waits) / 2
+    return sum(
+        shortest_backoff_s(attempt, first_s=its.outage_backoff_s, longest_s=its.retry_backoff_max_s)
+        for attempt in range(1, MAX_ATTEMPTS)
+    )
 
 
 def _unknown(given: Collection[str], known: Collection[str]) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from galaxy.domain.diagnosis.finding import fine, problem, unreachable, warning
+from galaxy.domain.diagnosis.probe import is_default_network
 from galaxy.domain.diagnosis.words import size
 from galaxy.domain.models import Frozen
 
@@ -17,8 +18,6 @@ SUBJECT: Final = "engine"
 REGISTRY: Final = "registry"
 _MIN_API: Final = (1, 40)
 _DISK_WARNING, _DISK_PROBLEM = 20 * 1024**3, 5 * 1024**3
-#: The engine's own network, on which everything can be reached.
-_OPEN_NETWORK: Final = "bridge"
 
 
 class EngineFacts(Frozen):
@@ -121,11 +120,11 @@ def _what_builds_need(facts: EngineFacts, needs: BuildNeeds) -> Iterator[Finding
             f"It has no network {needs.network}, so no build can start.",
             "Create it as docs/operations.md says, or set GALAXY_BUILD_NETWORK to one that it has.",
         )
-    elif needs.network == _OPEN_NETWORK:
-        yield warning(
+    elif is_default_network(needs.network):
+        yield problem(
             SUBJECT,
-            "Builds run on the engine's default network, from which they reach the host and its networks.",
-            "Set GALAXY_BUILD_NETWORK to a network of their own.",
+            f"Builds run on the engine's own network {needs.network}, from which they reach the host and its networks.",
+            "Make a network for them with deploy/build-network, and name it in GALAXY_BUILD_NETWORK.",
         )
     if needs.runtime and needs.runtime not in facts.runtimes:
         yield problem(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from galaxy.domain.diagnosis.finding import fine, problem, warning
 from galaxy.domain.diagnosis.probe import is_default_network
+from galaxy.domain.diagnosis.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +43,8 @@ def judge_isolation(report: ProbeReport) -> Iterator[Finding]:
     yield from found
     if not found:
         yield fine(
-            SUBJECT, f"A build container on {report.network} reached none of {report.tried} addresses."
+            SUBJECT,
+            f"A build container on {report.network} reached none of {counted(report.tried, 'address', 'addresses')}.",
         )
 
 
