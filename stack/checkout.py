@@ -53,6 +53,16 @@ class Checkout:
         return self.home / "bin"
 
     @property
+    def registries(self) -> Path:
+        """What the registries hold."""
+        return self.home / "registries"
+
+    @property
+    def redis(self) -> Path:
+        """What Redis holds."""
+        return self.home / "redis"
+
+    @property
     def bundles(self) -> Path:
         """Files that build containers can download."""
         return self.home / "bundles"

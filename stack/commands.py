@@ -74,6 +74,11 @@ def _down(checkout: Checkout, _: list[str]) -> int:
     return 0
 
 
+def _clean(checkout: Checkout, _: list[str]) -> int:
+    local.clean(checkout)
+    return 0
+
+
 def _env(checkout: Checkout, _: list[str]) -> int:
     print(environment.exports(local.remembered(checkout).variables), end="")
     return 0
@@ -137,6 +142,7 @@ COMMANDS: Final[Mapping[str, Callable[[Checkout, list[str]], int]]] = MappingPro
     {
         "up": _up,
         "down": _down,
+        "clean": _clean,
         "env": _env,
         "demo": _demo,
         "test": _test,

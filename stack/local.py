@@ -5,14 +5,26 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from stack import build_network, engine, environment, examples, packages, processes, supervise, venv
+from stack import (
+    build_network,
+    engine,
+    environment,
+    examples,
+    given,
+    images,
+    packages,
+    processes,
+    supervise,
+    venv,
+)
 from stack.checkout import Choices, locked, port_is_free, write_private
 from stack.console import StackError, say
-from stack.docker_api import Engine
+from stack.docker_api import DEFAULT_HOST, Engine
 from stack.readiness import Run
 
 if TYPE_CHECKING:
@@ -32,31 +44,38 @@ class Stack:
     checkout: Checkout
     choices: Choices
     docker_host: str
+    chosen: dict[str, str] = field(default_factory=dict)
+    """The settings that the person chose who started it."""
 
     @property
     def variables(self) -> dict[str, str]:
         """Its settings as environment variables."""
-        return environment.variables(self.checkout, self.choices, self.docker_host)
+        return environment.variables(self.checkout, self.choices, self.docker_host, self.chosen)
 
     @property
     def environment(self) -> dict[str, str]:
         """The whole environment of its processes."""
-        return os.environ | self.variables
+        return given.without_settings(os.environ) | self.variables
 
 
 def up(checkout: Checkout) -> Stack:
     """Set up what is missing and start what does not run, or runs with old code or settings.
 
     Raises:
-        StackError: the message says what is missing, or shows the log of what did not start.
+        StackError: the message says what is missing or which setting is refused, or shows the log of what did not
+            start.
     """
     with locked(checkout.lock, WAITING):
         choices = Choices.load(checkout) or Choices()
+        # before anything is started or a port is left, because the shell may know the stack as it was
+        chosen = given.settings_in(os.environ, fixed=environment.fixed(checkout, choices, ""))
         choices.save(checkout)
         docker = _machine(checkout, choices)
         venv.ensure(checkout)
+        given.check(checkout, chosen)
+        given.remember(checkout, chosen)
         choices.bundles_host = reachable_from_containers(docker)
-        stack = Stack(checkout, choices, docker.host)
+        stack = Stack(checkout, choices, docker.host, chosen)
         examples.pack_bundles(checkout)
         _start(stack, lambda: processes.services(checkout, choices))
         environment.write_redis_client(checkout, choices)
@@ -94,30 +113,83 @@ def remembered(checkout: Checkout) -> Stack:
     host = checkout.run / "docker-host"
     if choices is None or not host.exists():
         raise StackError("This checkout's stack was never started: `make up` does that.")
-    return Stack(checkout, choices, host.read_text())
+    return Stack(checkout, choices, host.read_text(), given.remembered(checkout))
 
 
 def down(checkout: Checkout) -> None:
-    """End what this checkout started, and remove its containers, their volumes and their network."""
+    """End what this checkout started, and remove its containers, their volumes and their network.
+
+    Its images stay: the next start needs some of them. It says how many there are.
+    """
     choices = Choices.load(checkout)
     if choices is None:
         say("Nothing is running: this checkout's stack was never started.")
         return
     with locked(checkout.lock, WAITING):
-        for process in reversed(
-            [*processes.services(checkout, choices), *processes.pipeline(checkout, choices)]
-        ):
-            if supervise.end(process.name, _record(checkout, process), grace_s=process.grace_s):
-                say(f"Ended {process.name}.")
-        host = checkout.run / "docker-host"
-        if host.exists():
-            _remove_what_is_ours(Engine(host.read_text()), checkout, choices)
+        docker = _end(checkout, choices)
+        if docker and (left := images.left_by(docker, choices)):
+            pronoun = "it" if len(left) == 1 else "them"
+            say(f"It leaves {images.described(docker, left)}, on the engine; `make clean` removes {pronoun}.")
         engine.release(choices.name)
 
 
-def _remove_what_is_ours(docker: Engine, checkout: Checkout, choices: Choices) -> None:
-    if docker.problem():
+def clean(checkout: Checkout) -> None:
+    """End everything as `down` does, and remove the stack's images, data, logs and caches.
+
+    Names, ports and passwords stay, so that shells that know them go on working, and so do the bundles of people.
+    """
+    choices = Choices.load(checkout)
+    if choices is None:
+        say("There is nothing to remove: this checkout's stack was never started.")
         return
+    with locked(checkout.lock, WAITING):
+        docker = _end(checkout, choices) or _engine_again(checkout, choices)
+        if docker and (left := images.left_by(docker, choices)):
+            told = images.described(docker, left)
+            for name in images.remove(docker, left):
+                say(f"The image {name} stays: a container uses it.")
+            say(f"Removed {told}, from the engine.")
+        for folder in (checkout.registries, checkout.redis, checkout.logs, checkout.bin):
+            shutil.rmtree(folder, ignore_errors=True)
+        examples.remove(checkout)
+        (checkout.home / "given.json").unlink(missing_ok=True)
+        shutil.rmtree(checkout.run, ignore_errors=True)
+        say("Removed the registries, the Redis data and the logs: `make up` begins anew.")
+        engine.release(choices.name)
+
+
+def _end(checkout: Checkout, choices: Choices) -> Engine | None:
+    """End the processes and remove what they left running; returns the engine if it answers."""
+    for process in reversed([*processes.services(checkout, choices), *processes.pipeline(checkout, choices)]):
+        if supervise.end(process.name, _record(checkout, process), grace_s=process.grace_s):
+            say(f"Ended {process.name}.")
+    host = checkout.run / "docker-host"
+    if not host.exists():
+        return None
+    docker = Engine(host.read_text())
+    if docker.problem():
+        return None
+    _remove_what_is_ours(docker, checkout, choices)
+    return docker
+
+
+def _engine_again(checkout: Checkout, choices: Choices) -> Engine | None:
+    """The engine that the stack used and that has ended since, perhaps with the stack itself.
+
+    Raises:
+        StackError: It can't be had again, so its images can't be removed.
+    """
+    host = checkout.run / "docker-host"
+    if not host.exists():
+        return None  # there was no stack that could have left images
+    if host.read_text() != DEFAULT_HOST:
+        raise StackError(
+            f"{Engine(host.read_text()).problem()}\nImages of this stack may be on it: start it, and try again."
+        )
+    return engine.ensure(checkout, choices.name)
+
+
+def _remove_what_is_ours(docker: Engine, checkout: Checkout, choices: Choices) -> None:
     for container, its_name in docker.containers(running_only=False).items():
         if its_name.startswith(f"{choices.name}-"):
             docker.remove_container(container)

@@ -107,7 +107,7 @@ def pipeline(checkout: Checkout, choices: Choices) -> list[Process]:
 
 
 def _redis(checkout: Checkout, choices: Choices) -> Process:
-    data = checkout.home / "redis"
+    data = checkout.redis
     data.mkdir(parents=True, exist_ok=True)
     config = checkout.run / "redis.conf"
     port = choices.port("redis")
@@ -136,7 +136,7 @@ def _registry(checkout: Checkout, choices: Choices, name: str) -> Process:
         "version": 0.1,
         "log": {"level": "warn", "accesslog": {"disabled": True}},
         "storage": {
-            "filesystem": {"rootdirectory": str(checkout.home / "registries" / name)},
+            "filesystem": {"rootdirectory": str(checkout.registries / name)},
             "delete": {"enabled": True},
         },
         "http": {"addr": f"{LOOPBACK}:{port}", "secret": choices.registry_secret},
