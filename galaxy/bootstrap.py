@@ -78,7 +78,7 @@ class Pipeline:
 
     @cached_property
     def hasty_store(self) -> VersionStore:
-        """The same, for who can't wait for a Redis that is away."""
+        """Apps and versions, for callers that must not block while Redis is down."""
         return self._store_on(self._quick_redis)
 
     @cached_property
@@ -93,7 +93,7 @@ class Pipeline:
 
     @cached_property
     def announcer(self) -> Announcer:
-        """What the apps' logs tell of moves."""
+        """Writes what happened to versions into the apps' logs."""
         return Announcer(self.store, self.logbook)
 
     @cached_property
@@ -103,7 +103,7 @@ class Pipeline:
 
     @cached_property
     def queue(self) -> TaskQueue:
-        """Hints to the fleet."""
+        """The fleet's queues."""
         return TaskQueue(self.settings.broker_url.get_secret_value())
 
     @cached_property
@@ -134,7 +134,7 @@ class Pipeline:
 
     @cached_property
     def releases(self) -> Releases:
-        """Deploys."""
+        """Checks deploys and makes versions of them."""
         settings = self.settings
         rules = DeployRules(
             section=settings.settings_section,
@@ -155,7 +155,7 @@ class Pipeline:
 
     @cached_property
     def build_stage(self) -> BuildStage:
-        """Builds."""
+        """The build stage, with the engine of this process."""
         return BuildStage(
             store=self.store,
             queue=self.queue,
@@ -168,7 +168,7 @@ class Pipeline:
 
     @cached_property
     def base_images(self) -> BaseImages:
-        """What is watched for updates."""
+        """Checks base images for changes."""
         return BaseImages(
             store=self._base_image_store,
             updates=self._update_store,
@@ -182,7 +182,7 @@ class Pipeline:
 
     @cached_property
     def fan_out(self) -> FanOut:
-        """From a changed base image to its dependents."""
+        """Hands out the apps that depend on a changed base image."""
         settings = self.settings
         return FanOut(
             self._update_store,
@@ -194,29 +194,29 @@ class Pipeline:
 
     @cached_property
     def rebuilds(self) -> Rebuilds:
-        """Automatic versions."""
+        """Makes automatic versions and admits them to the queue."""
         return Rebuilds(
             self._update_store, self._base_image_store, self._snapshots, self.queue, self.announcer
         )
 
     @cached_property
     def reaper(self) -> Reaper:
-        """What dead attempts left on this worker's engine."""
+        """Removes what dead attempts left on the engine of this process."""
         return Reaper(self.store, self.engine, name=self.settings.name, registry=self.settings.registry)
 
     @cached_property
     def isolation_probe(self) -> IsolationProbe:
-        """What build containers on this process's engine can reach."""
+        """Tries what build containers on the engine of this process can reach."""
         return self._isolation_probe(self.registry)
 
     @cached_property
     def rollout(self) -> Rollout:
-        """Rollouts."""
+        """Makes built versions active."""
         return Rollout(self.store, self.announcer)
 
     @cached_property
     def reconciler(self) -> Reconciler:
-        """Whatever waits or was lost."""
+        """Ends lost attempts and enqueues what waits."""
         return Reconciler(self.store, self.queue, self.announcer)
 
     @cached_property
@@ -227,7 +227,7 @@ class Pipeline:
 
     @cached_property
     def doctor(self) -> Doctor:
-        """Who tells what is wrong; with clients that give up soon."""
+        """Finds out what is wrong, with clients that give up soon."""
         settings = self.settings
         registry = RegistryClient(
             docker_hub_mirror=settings.docker_hub_mirror,

@@ -77,6 +77,14 @@ class Checkout:
         """The virtual environment's interpreter."""
         return self.venv / "bin" / "python"
 
+    def record(self, process: str) -> Path:
+        """What is kept about a process that was started."""
+        return self.run / f"{process}.json"
+
+    def log(self, process: str) -> Path:
+        """What a process prints."""
+        return self.logs / f"{process}.log"
+
 
 @dataclass
 class Choices:

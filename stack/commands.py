@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from stack import demo, environment, local, packages, venv
+from stack import demo, ending, environment, local, packages, venv
 from stack.checkout import Checkout
 from stack.console import StackError, say
 
@@ -70,12 +70,12 @@ def _up(checkout: Checkout, _: list[str]) -> int:
 
 
 def _down(checkout: Checkout, _: list[str]) -> int:
-    local.down(checkout)
+    ending.down(checkout)
     return 0
 
 
 def _clean(checkout: Checkout, _: list[str]) -> int:
-    local.clean(checkout)
+    ending.clean(checkout)
     return 0
 
 

@@ -91,6 +91,11 @@ def remembered(checkout: Checkout) -> dict[str, str]:
     return found
 
 
+def forget(checkout: Checkout) -> None:
+    """Begin without any choices."""
+    _file(checkout).unlink(missing_ok=True)
+
+
 def _file(checkout: Checkout) -> Path:
     return checkout.home / "given.json"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import socket
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -16,7 +15,6 @@ from stack import (
     environment,
     examples,
     given,
-    images,
     packages,
     processes,
     supervise,
@@ -24,14 +22,13 @@ from stack import (
 )
 from stack.checkout import Choices, locked, port_is_free, write_private
 from stack.console import StackError, say
-from stack.docker_api import DEFAULT_HOST, Engine
 from stack.readiness import Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from pathlib import Path
 
     from stack.checkout import Checkout
+    from stack.docker_api import Engine
     from stack.processes import Process
 
 WAITING = "Waiting for another command that brings this stack up or down …"
@@ -116,91 +113,6 @@ def remembered(checkout: Checkout) -> Stack:
     return Stack(checkout, choices, host.read_text(), given.remembered(checkout))
 
 
-def down(checkout: Checkout) -> None:
-    """End what this checkout started, and remove its containers, their volumes and their network.
-
-    Its images stay: the next start needs some of them. It says how many there are.
-    """
-    choices = Choices.load(checkout)
-    if choices is None:
-        say("Nothing is running: this checkout's stack was never started.")
-        return
-    with locked(checkout.lock, WAITING):
-        docker = _end(checkout, choices)
-        if docker and (left := images.left_by(docker, choices)):
-            pronoun = "it" if len(left) == 1 else "them"
-            say(f"It leaves {images.described(docker, left)}, on the engine; `make clean` removes {pronoun}.")
-        engine.release(choices.name)
-
-
-def clean(checkout: Checkout) -> None:
-    """End everything as `down` does, and remove the stack's images, data, logs and caches.
-
-    Names, ports and passwords stay, so that shells that know them go on working, and so do the bundles of people.
-    """
-    choices = Choices.load(checkout)
-    if choices is None:
-        say("There is nothing to remove: this checkout's stack was never started.")
-        return
-    with locked(checkout.lock, WAITING):
-        docker = _end(checkout, choices) or _engine_again(checkout, choices)
-        if docker and (left := images.left_by(docker, choices)):
-            told = images.described(docker, left)
-            for name in images.remove(docker, left):
-                say(f"The image {name} stays: a container uses it.")
-            say(f"Removed {told}, from the engine.")
-        for folder in (checkout.registries, checkout.redis, checkout.logs, checkout.bin):
-            shutil.rmtree(folder, ignore_errors=True)
-        examples.remove(checkout)
-        (checkout.home / "given.json").unlink(missing_ok=True)
-        shutil.rmtree(checkout.run, ignore_errors=True)
-        say("Removed the registries, the Redis data and the logs: `make up` begins anew.")
-        engine.release(choices.name)
-
-
-def _end(checkout: Checkout, choices: Choices) -> Engine | None:
-    """End the processes and remove what they left running; returns the engine if it answers."""
-    for process in reversed([*processes.services(checkout, choices), *processes.pipeline(checkout, choices)]):
-        if supervise.end(process.name, _record(checkout, process), grace_s=process.grace_s):
-            say(f"Ended {process.name}.")
-    host = checkout.run / "docker-host"
-    if not host.exists():
-        return None
-    docker = Engine(host.read_text())
-    if docker.problem():
-        return None
-    _remove_what_is_ours(docker, checkout, choices)
-    return docker
-
-
-def _engine_again(checkout: Checkout, choices: Choices) -> Engine | None:
-    """The engine that the stack used and that has ended since, perhaps with the stack itself.
-
-    Raises:
-        StackError: It can't be had again, so its images can't be removed.
-    """
-    host = checkout.run / "docker-host"
-    if not host.exists():
-        return None  # there was no stack that could have left images
-    if host.read_text() != DEFAULT_HOST:
-        raise StackError(
-            f"{Engine(host.read_text()).problem()}\nImages of this stack may be on it: start it, and try again."
-        )
-    return engine.ensure(checkout, choices.name)
-
-
-def _remove_what_is_ours(docker: Engine, checkout: Checkout, choices: Choices) -> None:
-    for container, its_name in docker.containers(running_only=False).items():
-        if its_name.startswith(f"{choices.name}-"):
-            docker.remove_container(container)
-            say(f"Removed container {its_name}.")
-    for volume in docker.volumes():
-        if volume.startswith(f"{choices.name}-"):
-            docker.remove_volume(volume)
-            say(f"Removed volume {volume}.")
-    build_network.remove(checkout, choices, docker)
-
-
 def reachable_from_containers(docker: Engine) -> str:
     """An address of this machine that containers on the default bridge reach: the bridge's own, else the uplink's.
 
@@ -247,7 +159,7 @@ def _start(stack: Stack, table: Callable[[], list[Process]]) -> None:
 def _settle_ports(stack: Stack, table: Iterable[Process]) -> None:
     """Leave ports that others took meanwhile, before any command line names them."""
     for process in table:
-        record = supervise.Record.load(_record(stack.checkout, process))
+        record = supervise.Record.load(stack.checkout.record(process.name))
         running = record is not None and record.identity.alive
         if process.port and not running and not port_is_free(stack.choices.port(process.port)):
             stack.choices.choose_again(process.port)
@@ -256,7 +168,7 @@ def _settle_ports(stack: Stack, table: Iterable[Process]) -> None:
 
 def _start_one(stack: Stack, process: Process) -> None:
     """Start a process, unless it runs and has read what it would read now."""
-    path = _record(stack.checkout, process)
+    path = stack.checkout.record(process.name)
     record = supervise.Record.load(path)
     fingerprint = _fingerprint(stack, process)
     if record is not None:
@@ -270,7 +182,7 @@ def _start_one(stack: Stack, process: Process) -> None:
     supervise.launch(
         list(process.command),
         record=path,
-        log=_log(stack.checkout, process),
+        log=stack.checkout.log(process.name),
         cwd=stack.checkout.root,
         environment=stack.environment | process.environment,
         fingerprint=fingerprint,
@@ -281,15 +193,15 @@ def _why_again(stack: Stack, process: Process, record: supervise.Record, fingerp
     """Why a process that was started has to be started again; None if it runs as it should."""
     if not record.identity.alive:
         return "had ended"
-    if process.ending(Run(_log(stack.checkout, process), record.log_offset)):
+    if process.ending(Run(stack.checkout.log(process.name), record.log_offset)):
         return "was ending"
     return None if record.fingerprint == fingerprint else "has changed"
 
 
 def _wait(checkout: Checkout, process: Process) -> None:
-    path = _record(checkout, process)
+    path = checkout.record(process.name)
     record = supervise.Record.load(path)
-    log = _log(checkout, process)
+    log = checkout.log(process.name)
     if record is None:
         raise StackError(f"{process.name} ended at its start.\n{supervise.tail(log)}")
     run = Run(log, record.log_offset)
@@ -318,11 +230,3 @@ def _fingerprint(stack: Stack, process: Process) -> str:
         sources = sorted({path for pattern in process.reads for path in root.glob(pattern)})
         parts.extend(hashlib.sha256(path.read_bytes()).hexdigest() for path in sources)
     return hashlib.sha256(json.dumps(parts, default=str, sort_keys=True).encode()).hexdigest()
-
-
-def _record(checkout: Checkout, process: Process) -> Path:
-    return checkout.run / f"{process.name}.json"
-
-
-def _log(checkout: Checkout, process: Process) -> Path:
-    return checkout.logs / f"{process.name}.log"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 WORKER_GRACE_S = 15
 _WORKER_ENDS = readiness.logged("shutdown (MainProcess)")  # "Warm" or "Cold" stands before it
-SOURCES = ("galaxy/**/*.py", "galaxy/**/*.lua", "tasks/*.py", "workers/*.py", "beat/*.py", "*.py")
+SOURCES = ("galaxy/**/*.py", "galaxy/**/*.lua", "tasks/**/*.py", "workers/**/*.py", "beat/**/*.py", "*.py")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""Hints to the fleet. Messages carry names and numbers, and never what an app was deployed with."""
+"""Sends Celery messages, and asks the broker and the workers about themselves.
+
+Messages carry names and numbers, and never what an app was deployed with.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,7 @@ class TaskQueue:
 
     Args:
         broker_url: As Celery writes it; may hold a password.
-        timeout_s: For those who can't wait: how long the broker may take for an answer.
+        timeout_s: How long the broker may take for an answer. Callers that must not block give a short one.
     """
 
     def __init__(self, broker_url: str, *, timeout_s: float | None = None) -> None:
@@ -54,7 +57,13 @@ class TaskQueue:
         )
 
     def build(self, ref: VersionRef, *, retries: int = 0, automatic: bool = False) -> None:
-        """A version waits to be built; it has had so many attempts, and if it is automatic nobody waits for it."""
+        """A version waits to be built.
+
+        Args:
+            ref: Which one.
+            retries: How many attempts it has had.
+            automatic: Nobody waits for it.
+        """
         self._send(TaskName.BUILD, _ids(ref), queue=build_queue(automatic=automatic), retries=retries)
 
     def roll_out(self, ref: VersionRef) -> None:
@@ -96,7 +105,7 @@ class TaskQueue:
 
     @contextmanager
     def _connected(self) -> Iterator[Any]:  # kombu types it as less than it is
-        """A connection that is given up at once, for those who can't wait."""
+        """A connection for callers that must not block: it is tried once."""
         with self._celery.connection_for_write() as connection:
             connection.ensure_connection(max_retries=0, timeout=3)
             yield connection

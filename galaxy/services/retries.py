@@ -1,4 +1,4 @@
-"""When the next attempt starts, and how a failed one is told to Celery."""
+"""How long to wait before the next attempt, and which error stands for a failed one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What to think of the operator's settings."""
+"""Rules about the operator's settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What to think of the engine of this machine, and of the registries around it."""
+"""Rules about the engine of this machine and the registry for app images."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class RegistryFacts(Frozen):
 
 
 def judge_engine(facts: EngineFacts, needs: BuildNeeds) -> Iterator[Finding]:
-    """What to think of the engine."""
+    """What is wrong with the engine for builds with these needs, or that nothing is."""
     if not facts.here:
         yield warning(
             SUBJECT,
@@ -141,7 +141,7 @@ def _what_builds_need(facts: EngineFacts, needs: BuildNeeds) -> Iterator[Finding
 
 
 def judge_registry(registry: RegistryFacts, engine: EngineFacts) -> Iterator[Finding]:
-    """What to think of the registry for app images: the engine pushes to it, so the engine's word counts."""
+    """Whether the registry for app images can be used. The engine pushes to it, so what the engine says counts."""
     version = f" ({registry.version})" if registry.version else ""
     if engine.answers and engine.registry_failure:
         yield unreachable(

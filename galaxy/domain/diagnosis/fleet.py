@@ -1,4 +1,4 @@
-"""What to think of workers, queues, waiting versions and heartbeats."""
+"""Rules about workers, queues, waiting versions and heartbeats."""
 
 from __future__ import annotations
 
@@ -152,9 +152,9 @@ def _differences(workers: Sequence[WorkerFacts], code: str, settings: Mapping[st
         )
     for worker in workers:
         differing = [
-            f"{name} is {told} there and {settings[name]} here"
-            for name, told in worker.settings.items()
-            if name in settings and settings[name] != told
+            f"{name} is {theirs} there and {settings[name]} here"
+            for name, theirs in worker.settings.items()
+            if name in settings and settings[name] != theirs
         ]
         if differing:
             yield warning(
