@@ -5,7 +5,7 @@ ARGS ?=
 UV_COMPILE = .venv/bin/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test up down env check bench chaos lock
+.PHONY: help demo test up down clean env check bench chaos lock
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ up: ## start the local stack in the background, and print its addresses
 
 down: ## end what this checkout started
 	$(STACK) down
+
+clean: ## make down, and remove the stack's images, data, logs and caches
+	$(STACK) clean
 
 env: ## print the stack's settings for a shell to eval
 	$(STACK) env

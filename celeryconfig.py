@@ -1,30 +1,15 @@
 """Celery's settings: a projection of `galaxy.settings`, and what the fleet needs of Celery itself."""
 
-from kombu import Queue
+from kombu import Queue as DeclaredQueue
 
 from beat.schedule import schedule
-from galaxy.adapters.queue import (
-    BASE_IMAGES,
-    BUILDS,
-    CONTROL,
-    QUEUES,
-    RECONCILE,
-    ROLLOUTS,
-    TRANSPORT_OPTIONS,
-)
-from galaxy.settings import Settings
+from galaxy.adapters.queue import TRANSPORT_OPTIONS
+from galaxy.domain.fleet import ROUTES, Queue, TaskName
+from galaxy.settings import current
 
-_settings = Settings()
+_settings = current()
 
-include = (
-    "tasks.build",
-    "tasks.deploy",
-    "tasks.fan_out",
-    "tasks.new_version",
-    "tasks.poll_base_images",
-    "tasks.reconcile",
-    "tasks.roll_out",
-)
+include = tuple(str(task) for task in TaskName)
 
 broker_url = _settings.broker_url.get_secret_value()
 result_backend = broker_url
@@ -49,18 +34,10 @@ broker_transport_options = {
 }
 
 # declared, or Flower's broker page misses them
-task_queues = [Queue(name) for name in QUEUES]
+task_queues = [DeclaredQueue(str(queue)) for queue in Queue]
 task_create_missing_queues = False
-task_default_queue = CONTROL
-task_routes = {
-    "tasks.build": {"queue": BUILDS},
-    "tasks.roll_out": {"queue": ROLLOUTS},
-    "tasks.deploy": {"queue": CONTROL},
-    "tasks.reconcile": {"queue": RECONCILE},
-    "tasks.poll_base_images": {"queue": BASE_IMAGES},
-    "tasks.fan_out": {"queue": BASE_IMAGES},
-    "tasks.new_version": {"queue": BASE_IMAGES},
-}
+task_default_queue = str(Queue.CONTROL)
+task_routes = {str(task): {"queue": str(queue)} for task, queue in ROUTES.items()}
 
 # The lease makes a second delivery harmless, so nothing is acknowledged before it is done, and with a prefetch
 # of one nothing is reserved behind a long build.

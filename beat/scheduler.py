@@ -11,7 +11,7 @@ from celery.beat import ScheduleEntry, Scheduler, SchedulingError
 
 from galaxy.bootstrap import Pipeline
 from galaxy.domain.errors import StoreError
-from galaxy.settings import Settings
+from galaxy.settings import current
 
 if TYPE_CHECKING:
     from galaxy.adapters.store.leader import LeaderLock
@@ -35,12 +35,12 @@ class LeadingScheduler(Scheduler):
     @cached_property
     def _leadership(self) -> LeaderLock:
         # not earlier: Celery also makes schedulers that never run
-        return Pipeline(Settings()).leadership
+        return Pipeline(current()).leadership
 
     @cached_property
     def _pause_s(self) -> float:
         """The leader asks three times before its lock runs out, and who stands by as often."""
-        return Settings().beat_lock_s / 3
+        return current().beat_lock_s / 3
 
     def tick(self, *args: Any, **kwargs: Any) -> float:  # noqa: ANN401 - Celery's own signature
         """Sends what is due, if this beat leads; returns after how many seconds to look again."""

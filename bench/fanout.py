@@ -20,9 +20,9 @@ from bench.dependents import app_name, deploy_dependents
 from bench.fleet import Fleet, fleet
 from bench.measure import CannotRun, Quantity, Throughput, in_pairs
 from bench.surroundings import publish_tags
-from galaxy.adapters.queue import BUILDS, BULK_BUILDS, QUEUES
 from galaxy.domain.base_images.image_reference import ImageReference
 from galaxy.domain.base_images.updates import UpdateState
+from galaxy.domain.fleet import Queue
 from galaxy.domain.models import VersionRef
 from galaxy.settings import Settings
 
@@ -51,8 +51,8 @@ _IMAGE: Final = f"{_REPOSITORY}:{_TAG}"
 _TIMEOUT_S: Final = 120
 _NAIVE_QUEUE: Final = "naive"
 #: Lists and hashes of the broker that hold messages.
-_MESSAGES: Final = (*QUEUES, "unacked", "unacked.control")
-_OF_BUILDS: Final = (BUILDS, BULK_BUILDS, "unacked")
+_MESSAGES: Final = (*Queue, "unacked", "unacked.control")
+_OF_BUILDS: Final = (Queue.BUILDS, Queue.BULK_BUILDS, "unacked")
 _LOOK_EVERY_S: Final = 0.005
 #: All at once: a worker that is still at work must not find half of it.
 _FORGET: Final = "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('UNLINK', key) end"
@@ -214,7 +214,7 @@ def _begin(here: Fleet, dependents: int) -> None:
     """Apps that are built on what the tag holds, and nothing left to do."""
     _wait_until_idle(here)
     here.store.eval(_FORGET, 0, f"{here.pipeline.settings.key_prefix}:*")
-    here.broker.delete(*QUEUES)
+    here.broker.delete(*Queue)
     _publish()
     digest = here.pipeline.registry.resolve(ImageReference.parse(_IMAGE))
     deploy_dependents(here.pipeline, here.store, _IMAGE, digest, dependents)

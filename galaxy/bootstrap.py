@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
+from typing import TYPE_CHECKING
 
 from redis import Redis
 from redis.backoff import ExponentialBackoff
@@ -15,10 +16,12 @@ from galaxy.adapters.addresses import addresses_of, own_addresses
 from galaxy.adapters.engine.docker.disk_watch import DiskLimits
 from galaxy.adapters.engine.docker.engine import DockerEngine
 from galaxy.adapters.engine.docker.isolation import Isolation
+from galaxy.adapters.engine.docker.probe import look_at_engine, look_at_registry
+from galaxy.adapters.fingerprint import code_fingerprint
 from galaxy.adapters.logs.stream import LogStream
 from galaxy.adapters.logs.writer import LogWriter
 from galaxy.adapters.queue import TaskQueue
-from galaxy.adapters.redis_probe import quick_redis
+from galaxy.adapters.redis_probe import look_at_redis, quick_redis
 from galaxy.adapters.registry import RegistryClient
 from galaxy.adapters.store.apps import AppList
 from galaxy.adapters.store.base_images import BaseImageStore
@@ -32,7 +35,7 @@ from galaxy.domain.deploys.app_settings import DeployRules
 from galaxy.services.announcer import Announcer
 from galaxy.services.base_images import BaseImages
 from galaxy.services.build import BuildStage
-from galaxy.services.doctor import REQUEST_S, Doctor
+from galaxy.services.doctor import REQUEST_S, Doctor, Probes
 from galaxy.services.fan_out import FanOut
 from galaxy.services.logbook import Logbook
 from galaxy.services.probe import IsolationProbe
@@ -43,12 +46,15 @@ from galaxy.services.releases import Releases
 from galaxy.services.rollout import Rollout
 from galaxy.services.snapshots import Platforms, SnapshotReader
 from galaxy.services.throttled_registry import ThrottledRegistry
-from galaxy.settings import Settings
+from galaxy.settings import current
+
+if TYPE_CHECKING:
+    from galaxy.settings import Settings
 
 #: Seconds a Redis command may take.
 _REDIS_TIMEOUT_S = 2.0
 #: How often it is tried again then. A Redis that refuses connections is given about three seconds, enough for its
-#: restart; one that hangs is given up after some seventeen.
+#: restart; one that hangs is given up after some seventeen. The waits are redis-py's own, which takes no function.
 _PATIENT = Retry(ExponentialBackoff(cap=1, base=0.05), 6)
 #: For those who have patience of their own, or can do without: a Redis that hangs is given up at once.
 _BRIEF = Retry(ExponentialBackoff(cap=0.2, base=0.05), 3, (RedisConnectionError,))
@@ -72,7 +78,7 @@ class Pipeline:
 
     @cached_property
     def hasty_store(self) -> VersionStore:
-        """The same, for who can't wait for a Redis that is away."""
+        """Apps and versions, for callers that must not block while Redis is down."""
         return self._store_on(self._quick_redis)
 
     @cached_property
@@ -87,7 +93,7 @@ class Pipeline:
 
     @cached_property
     def announcer(self) -> Announcer:
-        """What the apps' logs tell of moves."""
+        """Writes what happened to versions into the apps' logs."""
         return Announcer(self.store, self.logbook)
 
     @cached_property
@@ -97,7 +103,7 @@ class Pipeline:
 
     @cached_property
     def queue(self) -> TaskQueue:
-        """Hints to the fleet."""
+        """The fleet's queues."""
         return TaskQueue(self.settings.broker_url.get_secret_value())
 
     @cached_property
@@ -128,7 +134,7 @@ class Pipeline:
 
     @cached_property
     def releases(self) -> Releases:
-        """Deploys."""
+        """Checks deploys and makes versions of them."""
         settings = self.settings
         rules = DeployRules(
             section=settings.settings_section,
@@ -149,7 +155,7 @@ class Pipeline:
 
     @cached_property
     def build_stage(self) -> BuildStage:
-        """Builds."""
+        """The build stage, with the engine of this process."""
         return BuildStage(
             store=self.store,
             queue=self.queue,
@@ -162,7 +168,7 @@ class Pipeline:
 
     @cached_property
     def base_images(self) -> BaseImages:
-        """What is watched for updates."""
+        """Checks base images for changes."""
         return BaseImages(
             store=self._base_image_store,
             updates=self._update_store,
@@ -176,7 +182,7 @@ class Pipeline:
 
     @cached_property
     def fan_out(self) -> FanOut:
-        """From a changed base image to its dependents."""
+        """Hands out the apps that depend on a changed base image."""
         settings = self.settings
         return FanOut(
             self._update_store,
@@ -188,29 +194,29 @@ class Pipeline:
 
     @cached_property
     def rebuilds(self) -> Rebuilds:
-        """Automatic versions."""
+        """Makes automatic versions and admits them to the queue."""
         return Rebuilds(
             self._update_store, self._base_image_store, self._snapshots, self.queue, self.announcer
         )
 
     @cached_property
     def reaper(self) -> Reaper:
-        """What dead attempts left on this worker's engine."""
+        """Removes what dead attempts left on the engine of this process."""
         return Reaper(self.store, self.engine, name=self.settings.name, registry=self.settings.registry)
 
     @cached_property
     def isolation_probe(self) -> IsolationProbe:
-        """What build containers on this process's engine can reach."""
+        """Tries what build containers on the engine of this process can reach."""
         return self._isolation_probe(self.registry)
 
     @cached_property
     def rollout(self) -> Rollout:
-        """Rollouts."""
+        """Makes built versions active."""
         return Rollout(self.store, self.announcer)
 
     @cached_property
     def reconciler(self) -> Reconciler:
-        """Whatever waits or was lost."""
+        """Ends lost attempts and enqueues what waits."""
         return Reconciler(self.store, self.queue, self.announcer)
 
     @cached_property
@@ -221,7 +227,7 @@ class Pipeline:
 
     @cached_property
     def doctor(self) -> Doctor:
-        """Who tells what is wrong; with clients that give up soon."""
+        """Finds out what is wrong, with clients that give up soon."""
         settings = self.settings
         registry = RegistryClient(
             docker_hub_mirror=settings.docker_hub_mirror,
@@ -229,15 +235,21 @@ class Pipeline:
             internal_hosts=settings.allowed_registries,
         )
         queue = TaskQueue(settings.broker_url.get_secret_value(), timeout_s=REQUEST_S)
-        probe = self._isolation_probe(registry)
+        probes = Probes(
+            engine=partial(look_at_engine, settings.registry, os.environ, timeout_s=REQUEST_S),
+            registry=partial(look_at_registry, settings.registry, timeout_s=REQUEST_S),
+            redis=partial(look_at_redis, timeout_s=REQUEST_S),
+            code=code_fingerprint,
+        )
         return Doctor(
             settings,
             os.environ,
+            probes=probes,
             store=self.hasty_store,
             queue=queue,
             registry=registry,
             base_images=self._base_images_of(self._quick_redis),
-            probe=probe,
+            builds=self._isolation_probe(registry),
         )
 
     def _isolation_probe(self, registry: RegistryClient) -> IsolationProbe:
@@ -310,7 +322,7 @@ class Pipeline:
 @cache
 def pipeline() -> Pipeline:
     """This process's pipeline, from the environment. Never called before a fork."""
-    return Pipeline(Settings())
+    return Pipeline(current())
 
 
 def _redis(url: str, *, decode_responses: bool = True, retry: Retry = _PATIENT) -> Redis:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Annotated, Literal
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -15,7 +16,10 @@ Pause = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Settings(BaseSettings):
-    """The operator's choices. `Settings()` reads them from the environment and refuses what is malformed."""
+    """The operator's choices, read from the environment when a value is made. What is malformed is refused.
+
+    Processes use `current()`, which makes one value and keeps it.
+    """
 
     model_config = SettingsConfigDict(env_prefix="GALAXY_", frozen=True, extra="ignore")
 
@@ -173,6 +177,16 @@ class Settings(BaseSettings):
     def variables(cls) -> tuple[str, ...]:
         """Names of all environment variables that are read."""
         return tuple(f"GALAXY_{name.upper()}" for name in cls.model_fields)
+
+
+@cache
+def current() -> Settings:
+    """The settings of this process, read once. They never change, so processes that are forked share them.
+
+    Raises:
+        pydantic.ValidationError: A variable is malformed.
+    """
+    return Settings()
 
 
 #: Not the limits of build containers and the like: these may differ from machine to machine.

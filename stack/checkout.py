@@ -53,6 +53,16 @@ class Checkout:
         return self.home / "bin"
 
     @property
+    def registries(self) -> Path:
+        """What the registries hold."""
+        return self.home / "registries"
+
+    @property
+    def redis(self) -> Path:
+        """What Redis holds."""
+        return self.home / "redis"
+
+    @property
     def bundles(self) -> Path:
         """Files that build containers can download."""
         return self.home / "bundles"
@@ -66,6 +76,14 @@ class Checkout:
     def python(self) -> Path:
         """The virtual environment's interpreter."""
         return self.venv / "bin" / "python"
+
+    def record(self, process: str) -> Path:
+        """What is kept about a process that was started."""
+        return self.run / f"{process}.json"
+
+    def log(self, process: str) -> Path:
+        """What a process prints."""
+        return self.logs / f"{process}.log"
 
 
 @dataclass

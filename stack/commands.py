@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from stack import demo, environment, local, packages, venv
+from stack import demo, ending, environment, local, packages, venv
 from stack.checkout import Checkout
 from stack.console import StackError, say
 
@@ -19,6 +19,8 @@ CHECKS = (
     ("ruff", "format", "--check"),
     ("mypy",),
     ("lint-imports",),
+    # without the cache: two configurations that share one see each other's old imports
+    ("lint-imports", "--config", "import-linter-services.toml", "--no-cache"),
 )
 #: Programs and their packages: to read docker-compose.yml, for a machine in miniature, to make a whole Debian.
 TEST_TOOLS = {
@@ -69,7 +71,12 @@ def _up(checkout: Checkout, _: list[str]) -> int:
 
 
 def _down(checkout: Checkout, _: list[str]) -> int:
-    local.down(checkout)
+    ending.down(checkout)
+    return 0
+
+
+def _clean(checkout: Checkout, _: list[str]) -> int:
+    ending.clean(checkout)
     return 0
 
 
@@ -136,6 +143,7 @@ COMMANDS: Final[Mapping[str, Callable[[Checkout, list[str]], int]]] = MappingPro
     {
         "up": _up,
         "down": _down,
+        "clean": _clean,
         "env": _env,
         "demo": _demo,
         "test": _test,

@@ -140,6 +140,33 @@ class Engine:
         query = urllib.parse.urlencode({"fromImage": repository, "tag": digest})
         self.call("POST", f"/images/create?{query}", timeout_s=600)
 
+    def images(self) -> dict[str, list[str]]:
+        """All names of each image on this engine, with tags and with digests, by its id."""
+        listed = self.call("GET", "/images/json")
+        return {item["Id"]: [*(item["RepoTags"] or ()), *(item["RepoDigests"] or ())] for item in listed[0]}
+
+    def history(self, image: str) -> list[dict[str, Any]]:
+        """The steps that made an image, the last one first; none if it is gone."""
+        try:
+            found: list[dict[str, Any]] = self.call("GET", f"/images/{image}/history")[0]
+        except Refused as refused:
+            if refused.status != http.client.NOT_FOUND:
+                raise
+            return []
+        return found
+
+    def remove_image(self, name: str) -> None:
+        """Take a name from an image, and remove it if that was its last one. Nothing happens if it is gone.
+
+        Raises:
+            Refused: With the status 409, if a container uses it.
+        """
+        try:
+            self.call("DELETE", f"/images/{name}")
+        except Refused as refused:
+            if refused.status != http.client.NOT_FOUND:
+                raise
+
     def containers(self, *, running_only: bool) -> dict[str, str]:
         """Names of the containers on this engine, by id."""
         listed = self.call("GET", f"/containers/json?all={int(not running_only)}")

@@ -18,8 +18,24 @@ LOOPBACK = "127.0.0.1"
 FLOWER_USER = "galaxy"
 
 
-def variables(checkout: Checkout, choices: Choices, docker_host: str) -> dict[str, str]:
-    """The stack's settings as environment variables."""
+#: What the stack chooses unless it is told otherwise, because people watch it: a failed attempt is not worth a long
+#: wait, nor is a base image that they have just published.
+PREFERRED = {
+    "GALAXY_RETRY_BACKOFF_S": "1",
+    "GALAXY_BASE_IMAGE_POLL_S": "1",
+    "GALAXY_BASE_IMAGE_TICK_S": "1",
+}
+
+
+def variables(
+    checkout: Checkout, choices: Choices, docker_host: str, given: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """The stack's settings as environment variables; `given` are those that a person chose."""
+    return PREFERRED | dict(given or {}) | fixed(checkout, choices, docker_host)
+
+
+def fixed(checkout: Checkout, choices: Choices, docker_host: str) -> dict[str, str]:
+    """What follows from where the stack's processes are, so that nobody can choose it."""
     redis = f"redis://:{choices.redis_password}@{LOOPBACK}:{choices.port('redis')}"
     return {
         "PATH": _path(checkout),
@@ -31,11 +47,6 @@ def variables(checkout: Checkout, choices: Choices, docker_host: str) -> dict[st
         "GALAXY_REGISTRY": f"{LOOPBACK}:{choices.port('apps')}",
         "GALAXY_DOCKER_HUB_MIRROR": f"http://{LOOPBACK}:{choices.port('mirror')}",
         "GALAXY_BUILD_NETWORK": choices.name,
-        # people watch this stack: a failed attempt is not worth a long wait
-        "GALAXY_RETRY_BACKOFF_S": "1",
-        # nor is a base image that they have just published; its registry is the stack's own
-        "GALAXY_BASE_IMAGE_POLL_S": "1",
-        "GALAXY_BASE_IMAGE_TICK_S": "1",
         "GALAXY_BUNDLES_DIR": str(checkout.bundles),
         "GALAXY_BUNDLES_URL": f"http://{choices.bundles_host}:{choices.port('bundles')}",
         "GALAXY_FLOWER_URL": f"http://{LOOPBACK}:{choices.port('flower')}",

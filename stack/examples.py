@@ -8,6 +8,7 @@ import http.client
 import io
 import json
 import tarfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,15 @@ def pack_bundles(checkout: Checkout) -> None:
             target.write_bytes(packed)
 
 
+def remove(checkout: Checkout) -> None:
+    """Forget what was packed and published. Other bundles stay where they are: they are somebody's own."""
+    for example in (checkout.root / "examples" / "bundles").iterdir():
+        (checkout.bundles / f"{example.name}.tar.gz").unlink(missing_ok=True)
+    _receipt(checkout).unlink(missing_ok=True)
+    with suppress(OSError):  # it is not there, or not empty
+        checkout.bundles.rmdir()
+
+
 def publish_base_image(checkout: Checkout, choices: Choices, engine: Engine) -> None:
     """Build `examples/base-images/galaxy-app` and push it as `meteor/galaxy-app:latest` to the mirror.
 
@@ -46,7 +56,7 @@ def publish_base_image(checkout: Checkout, choices: Choices, engine: Engine) -> 
     """
     context = tar(_sample(checkout))
     mirror = _mirror(choices)
-    receipt = checkout.home / "published.json"
+    receipt = _receipt(checkout)
     wanted = {"context": hashlib.sha256(context).hexdigest(), "registry": mirror}
     if receipt.exists() and json.loads(receipt.read_text()) == wanted and _in_registry(mirror):
         return
@@ -68,6 +78,11 @@ def publish_changed_base_image(checkout: Checkout, choices: Choices, engine: Eng
     changed.write_text(f"{files['setup.sh'].read_text()}\necho '{said}'\n")
     changed.chmod(0o755)
     return _publish(_mirror(choices), engine, tar({**files, "setup.sh": changed}))
+
+
+def _receipt(checkout: Checkout) -> Path:
+    """Which base image was published, and where."""
+    return checkout.home / "published.json"
 
 
 def _sample(checkout: Checkout) -> dict[str, Path]:

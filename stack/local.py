@@ -6,20 +6,29 @@ import hashlib
 import json
 import os
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from stack import build_network, engine, environment, examples, packages, processes, supervise, venv
+from stack import (
+    build_network,
+    engine,
+    environment,
+    examples,
+    given,
+    packages,
+    processes,
+    supervise,
+    venv,
+)
 from stack.checkout import Choices, locked, port_is_free, write_private
 from stack.console import StackError, say
-from stack.docker_api import Engine
 from stack.readiness import Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from pathlib import Path
 
     from stack.checkout import Checkout
+    from stack.docker_api import Engine
     from stack.processes import Process
 
 WAITING = "Waiting for another command that brings this stack up or down …"
@@ -32,31 +41,38 @@ class Stack:
     checkout: Checkout
     choices: Choices
     docker_host: str
+    chosen: dict[str, str] = field(default_factory=dict)
+    """The settings that the person chose who started it."""
 
     @property
     def variables(self) -> dict[str, str]:
         """Its settings as environment variables."""
-        return environment.variables(self.checkout, self.choices, self.docker_host)
+        return environment.variables(self.checkout, self.choices, self.docker_host, self.chosen)
 
     @property
     def environment(self) -> dict[str, str]:
         """The whole environment of its processes."""
-        return os.environ | self.variables
+        return given.without_settings(os.environ) | self.variables
 
 
 def up(checkout: Checkout) -> Stack:
     """Set up what is missing and start what does not run, or runs with old code or settings.
 
     Raises:
-        StackError: the message says what is missing, or shows the log of what did not start.
+        StackError: the message says what is missing or which setting is refused, or shows the log of what did not
+            start.
     """
     with locked(checkout.lock, WAITING):
         choices = Choices.load(checkout) or Choices()
+        # before anything is started or a port is left, because the shell may know the stack as it was
+        chosen = given.settings_in(os.environ, fixed=environment.fixed(checkout, choices, ""))
         choices.save(checkout)
         docker = _machine(checkout, choices)
         venv.ensure(checkout)
+        given.check(checkout, chosen)
+        given.remember(checkout, chosen)
         choices.bundles_host = reachable_from_containers(docker)
-        stack = Stack(checkout, choices, docker.host)
+        stack = Stack(checkout, choices, docker.host, chosen)
         examples.pack_bundles(checkout)
         _start(stack, lambda: processes.services(checkout, choices))
         environment.write_redis_client(checkout, choices)
@@ -94,39 +110,7 @@ def remembered(checkout: Checkout) -> Stack:
     host = checkout.run / "docker-host"
     if choices is None or not host.exists():
         raise StackError("This checkout's stack was never started: `make up` does that.")
-    return Stack(checkout, choices, host.read_text())
-
-
-def down(checkout: Checkout) -> None:
-    """End what this checkout started, and remove its containers, their volumes and their network."""
-    choices = Choices.load(checkout)
-    if choices is None:
-        say("Nothing is running: this checkout's stack was never started.")
-        return
-    with locked(checkout.lock, WAITING):
-        for process in reversed(
-            [*processes.services(checkout, choices), *processes.pipeline(checkout, choices)]
-        ):
-            if supervise.end(process.name, _record(checkout, process), grace_s=process.grace_s):
-                say(f"Ended {process.name}.")
-        host = checkout.run / "docker-host"
-        if host.exists():
-            _remove_what_is_ours(Engine(host.read_text()), checkout, choices)
-        engine.release(choices.name)
-
-
-def _remove_what_is_ours(docker: Engine, checkout: Checkout, choices: Choices) -> None:
-    if docker.problem():
-        return
-    for container, its_name in docker.containers(running_only=False).items():
-        if its_name.startswith(f"{choices.name}-"):
-            docker.remove_container(container)
-            say(f"Removed container {its_name}.")
-    for volume in docker.volumes():
-        if volume.startswith(f"{choices.name}-"):
-            docker.remove_volume(volume)
-            say(f"Removed volume {volume}.")
-    build_network.remove(checkout, choices, docker)
+    return Stack(checkout, choices, host.read_text(), given.remembered(checkout))
 
 
 def reachable_from_containers(docker: Engine) -> str:
@@ -175,7 +159,7 @@ def _start(stack: Stack, table: Callable[[], list[Process]]) -> None:
 def _settle_ports(stack: Stack, table: Iterable[Process]) -> None:
     """Leave ports that others took meanwhile, before any command line names them."""
     for process in table:
-        record = supervise.Record.load(_record(stack.checkout, process))
+        record = supervise.Record.load(stack.checkout.record(process.name))
         running = record is not None and record.identity.alive
         if process.port and not running and not port_is_free(stack.choices.port(process.port)):
             stack.choices.choose_again(process.port)
@@ -184,7 +168,7 @@ def _settle_ports(stack: Stack, table: Iterable[Process]) -> None:
 
 def _start_one(stack: Stack, process: Process) -> None:
     """Start a process, unless it runs and has read what it would read now."""
-    path = _record(stack.checkout, process)
+    path = stack.checkout.record(process.name)
     record = supervise.Record.load(path)
     fingerprint = _fingerprint(stack, process)
     if record is not None:
@@ -198,7 +182,7 @@ def _start_one(stack: Stack, process: Process) -> None:
     supervise.launch(
         list(process.command),
         record=path,
-        log=_log(stack.checkout, process),
+        log=stack.checkout.log(process.name),
         cwd=stack.checkout.root,
         environment=stack.environment | process.environment,
         fingerprint=fingerprint,
@@ -209,15 +193,15 @@ def _why_again(stack: Stack, process: Process, record: supervise.Record, fingerp
     """Why a process that was started has to be started again; None if it runs as it should."""
     if not record.identity.alive:
         return "had ended"
-    if process.ending(Run(_log(stack.checkout, process), record.log_offset)):
+    if process.ending(Run(stack.checkout.log(process.name), record.log_offset)):
         return "was ending"
     return None if record.fingerprint == fingerprint else "has changed"
 
 
 def _wait(checkout: Checkout, process: Process) -> None:
-    path = _record(checkout, process)
+    path = checkout.record(process.name)
     record = supervise.Record.load(path)
-    log = _log(checkout, process)
+    log = checkout.log(process.name)
     if record is None:
         raise StackError(f"{process.name} ended at its start.\n{supervise.tail(log)}")
     run = Run(log, record.log_offset)
@@ -246,11 +230,3 @@ def _fingerprint(stack: Stack, process: Process) -> str:
         sources = sorted({path for pattern in process.reads for path in root.glob(pattern)})
         parts.extend(hashlib.sha256(path.read_bytes()).hexdigest() for path in sources)
     return hashlib.sha256(json.dumps(parts, default=str, sort_keys=True).encode()).hexdigest()
-
-
-def _record(checkout: Checkout, process: Process) -> Path:
-    return checkout.run / f"{process.name}.json"
-
-
-def _log(checkout: Checkout, process: Process) -> Path:
-    return checkout.logs / f"{process.name}.log"

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from galaxy.domain.fleet import CELERY, WORKER_KINDS
 from stack import readiness
 from stack.environment import LOOPBACK
 from stack.packages import find
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 WORKER_GRACE_S = 15
 _WORKER_ENDS = readiness.logged("shutdown (MainProcess)")  # "Warm" or "Cold" stands before it
-SOURCES = ("galaxy/**/*.py", "galaxy/**/*.lua", "tasks/*.py", "workers/*.py", "beat/*.py", "*.py")
+SOURCES = ("galaxy/**/*.py", "galaxy/**/*.lua", "tasks/**/*.py", "workers/**/*.py", "beat/**/*.py", "*.py")
 
 
 @dataclass(frozen=True)
@@ -74,37 +75,21 @@ def services(checkout: Checkout, choices: Choices) -> list[Process]:
 
 def pipeline(checkout: Checkout, choices: Choices) -> list[Process]:
     """The pipeline's own processes."""
-    celery = (str(checkout.venv / "bin" / "celery"), "-A", "workers")
-    build = ("worker", "-Q", "builds,builds.bulk", "-P", "prefork", "-c", "2", "-n", "build@%h", "-l", "INFO")
-    control = (
-        "worker",
-        "-Q",
-        "control,celery,rollouts,base-images",
-        "-c",
-        "4",
-        "-n",
-        "control@%h",
-        "-l",
-        "INFO",
-    )
+    celery = (str(checkout.venv / "bin" / "celery"), *CELERY[1:])
     flower = choices.port("flower")
+    workers = [
+        Process(
+            kind.service,
+            (celery[0], *kind.command[1:]),
+            readiness.logged(" ready."),
+            ending=_WORKER_ENDS,
+            reads=SOURCES,
+            grace_s=WORKER_GRACE_S,
+        )
+        for kind in WORKER_KINDS
+    ]
     return [
-        Process(
-            "build-worker",
-            (*celery, *build),
-            readiness.logged(" ready."),
-            ending=_WORKER_ENDS,
-            reads=SOURCES,
-            grace_s=WORKER_GRACE_S,
-        ),
-        Process(
-            "control-worker",
-            (*celery, *control),
-            readiness.logged(" ready."),
-            ending=_WORKER_ENDS,
-            reads=SOURCES,
-            grace_s=WORKER_GRACE_S,
-        ),
+        *workers,
         Process(
             "beat",
             (*celery, "beat", "-l", "INFO"),
@@ -122,7 +107,7 @@ def pipeline(checkout: Checkout, choices: Choices) -> list[Process]:
 
 
 def _redis(checkout: Checkout, choices: Choices) -> Process:
-    data = checkout.home / "redis"
+    data = checkout.redis
     data.mkdir(parents=True, exist_ok=True)
     config = checkout.run / "redis.conf"
     port = choices.port("redis")
@@ -151,7 +136,7 @@ def _registry(checkout: Checkout, choices: Choices, name: str) -> Process:
         "version": 0.1,
         "log": {"level": "warn", "accesslog": {"disabled": True}},
         "storage": {
-            "filesystem": {"rootdirectory": str(checkout.home / "registries" / name)},
+            "filesystem": {"rootdirectory": str(checkout.registries / name)},
             "delete": {"enabled": True},
         },
         "http": {"addr": f"{LOOPBACK}:{port}", "secret": choices.registry_secret},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import cache
 from typing import Any
 
@@ -9,23 +10,27 @@ from celery.worker.control import inspect_command
 
 from galaxy.adapters.fingerprint import code_fingerprint
 from galaxy.adapters.queue import ABOUT
-from galaxy.settings import Settings
+from galaxy.settings import current
 
 _code = cache(code_fingerprint)
+#: When it was called for the first time, by the monotonic clock.
+_ready_at = cache(time.monotonic)
 
 
 def remember(**_: object) -> None:
     """Handler of `worker_ready`: an update may change the files while this process runs the old ones."""
     _code()
+    _ready_at()
 
 
 @inspect_command(name=ABOUT)
 def about(state: Any) -> dict[str, object]:  # noqa: ANN401 - Celery's panel state has no type of its own
-    """Queues, slots, code and settings; no secret is among them."""
+    """Queues, slots, code, settings and age, as `WorkerFacts` has them. No secret is among them."""
     consumer = state.consumer
     return {
         "queues": sorted(consumer.app.amqp.queues.consume_from),
         "slots": consumer.pool.limit,
         "code": _code(),
-        "settings": Settings().agreed(),
+        "settings": current().agreed(),
+        "ready_for_s": time.monotonic() - _ready_at(),
     }

@@ -11,7 +11,7 @@ import structlog
 from galaxy.bootstrap import Pipeline
 from galaxy.domain.errors import GalaxyError
 from galaxy.domain.heartbeats import reaper_of
-from galaxy.settings import Settings
+from galaxy.settings import current
 from workers import serving
 
 if TYPE_CHECKING:
@@ -42,12 +42,12 @@ def _forget() -> None:
     """Nobody is to miss a worker that ends as it should."""
     for heartbeat in _heartbeats:
         with suppress(GalaxyError):  # then it is forgotten in a day
-            Pipeline(Settings()).hasty_store.forget_heartbeat(heartbeat)
+            Pipeline(current()).hasty_store.forget_heartbeat(heartbeat)
 
 
 def _run(heartbeat: str) -> None:
     # a pipeline of its own: the cached one belongs to the processes that are forked from this one
-    here = Pipeline(Settings())
+    here = Pipeline(current())
     while not _stopping.wait(here.settings.reap_period_s):
         try:
             here.reaper.run()

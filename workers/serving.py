@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from galaxy.adapters.queue import BARE_CLIENTS, BUILDS, BULK_BUILDS, CONTROL, RECONCILE
-from galaxy.settings import Settings
+from galaxy.domain.fleet import served, serves_builds
+from galaxy.settings import current
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -24,18 +24,13 @@ _LOOKS: Final = 6
 
 def builds(app: Celery) -> bool:
     """Whether the worker of this process serves builds."""
-    return not {BUILDS, BULK_BUILDS}.isdisjoint(app.amqp.queues.consume_from)
+    return serves_builds(app.amqp.queues.consume_from)
 
 
 def serve_unasked(instance: Worker, **_: object) -> None:
-    """Handler of `celeryd_after_setup`: whoever serves `control` serves two more queues.
-
-    The reconciler's comes first, and that of clients that were told no queue right after `control`.
-    """
+    """Handler of `celeryd_after_setup`: a worker serves what its command line names, and what goes with that."""
     queues = instance.app.amqp.queues
-    first = (RECONCILE, CONTROL, BARE_CLIENTS)
-    if CONTROL in queues.consume_from:
-        queues.select([*first, *(name for name in queues.consume_from if name not in first)])
+    queues.select(served(queues.consume_from))
 
 
 def give_back_soon(instance: Worker, **_: object) -> None:
@@ -48,7 +43,7 @@ def give_back_soon(instance: Worker, **_: object) -> None:
     app = instance.app
     if builds(app):
         return
-    after_s = Settings().redeliver_after_s
+    after_s = current().redeliver_after_s
     app.conf.broker_transport_options = {
         **app.conf.broker_transport_options,
         **_UNACKED,

@@ -1,4 +1,7 @@
-"""Hints to the fleet. Messages carry names and numbers, and never what an app was deployed with."""
+"""Sends Celery messages, and asks the broker and the workers about themselves.
+
+Messages carry names and numbers, and never what an app was deployed with.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from redis.exceptions import RedisError
 
 from galaxy.domain.diagnosis.fleet import WorkerFacts
 from galaxy.domain.errors import QueueError
+from galaxy.domain.fleet import ROUTES, Queue, TaskName, build_queue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -18,23 +22,6 @@ if TYPE_CHECKING:
     from galaxy.domain.base_images.fan_out import NewVersionCall
     from galaxy.domain.models import VersionRef
 
-BUILDS: Final = "builds"
-"""Builds that a person waits for; always served first."""
-BULK_BUILDS: Final = "builds.bulk"
-"""Automatic rebuilds."""
-RECONCILE: Final = "reconcile"
-"""Ticks of the reconciler. Control workers serve it, before all else: it must not wait behind deploys."""
-CONTROL: Final = "control"
-"""Deploys."""
-BARE_CLIENTS: Final = "celery"
-"""Celery's own default queue: deploys from clients that configure no queue. Control workers serve it."""
-BASE_IMAGES: Final = "base-images"
-"""Polling and fan-out."""
-ROLLOUTS: Final = "rollouts"
-"""Rollouts."""
-
-QUEUES: Final = (BUILDS, BULK_BUILDS, RECONCILE, CONTROL, BARE_CLIENTS, BASE_IMAGES, ROLLOUTS)
-"""All of them."""
 ABOUT: Final = "galaxy_about"
 """The question that workers answer with what they are; see `workers/about.py`."""
 
@@ -50,6 +37,7 @@ TRANSPORT_OPTIONS: Final = {
 #: A key in the broker's database, beside kombu's own: since when (s) the database has not been emptied.
 _SINCE: Final = "galaxy.since"
 
+#: How often kombu tries to send a message again. Its waits are its own: it has no place for a function of ours.
 _RETRY: Final = {"max_retries": 3, "interval_start": 0.1, "interval_step": 0.5, "interval_max": 1}
 
 
@@ -58,7 +46,7 @@ class TaskQueue:
 
     Args:
         broker_url: As Celery writes it; may hold a password.
-        timeout_s: For those who can't wait: how long the broker may take for an answer.
+        timeout_s: How long the broker may take for an answer. Callers that must not block give a short one.
     """
 
     def __init__(self, broker_url: str, *, timeout_s: float | None = None) -> None:
@@ -69,19 +57,25 @@ class TaskQueue:
         )
 
     def build(self, ref: VersionRef, *, retries: int = 0, automatic: bool = False) -> None:
-        """A version waits to be built; it has had so many attempts, and if it is automatic nobody waits for it."""
-        self._send("tasks.build", ref, BULK_BUILDS if automatic else BUILDS, retries)
+        """A version waits to be built.
+
+        Args:
+            ref: Which one.
+            retries: How many attempts it has had.
+            automatic: Nobody waits for it.
+        """
+        self._send(TaskName.BUILD, _ids(ref), queue=build_queue(automatic=automatic), retries=retries)
 
     def roll_out(self, ref: VersionRef) -> None:
         """A version waits to be rolled out."""
-        self._send("tasks.roll_out", ref, ROLLOUTS, 0)
+        self._send(TaskName.ROLL_OUT, _ids(ref))
 
     def is_empty(self, *, automatic: bool = False) -> bool:
         """No build of this kind is enqueued; those that workers have fetched do not count."""
         with _translated(), self._celery.connection_for_write() as connection:
             channel: Any = connection.default_channel  # kombu types it as less than it is
-            queue = BULK_BUILDS if automatic else BUILDS
-            return int(channel.queue_declare(queue).message_count) == 0
+            queue = build_queue(automatic=automatic)
+            return int(channel.queue_declare(str(queue)).message_count) == 0
 
     def age_s(self) -> float:
         """For how long, as far as is known, the broker has lost nothing: since somebody asked it first.
@@ -100,60 +94,58 @@ class TaskQueue:
         """How many messages wait in each queue; those that workers have fetched do not count."""
         with _translated(), self._connected() as connection:
             channel: Any = connection.default_channel  # kombu types it as less than it is
-            return {queue: int(channel.queue_declare(queue).message_count) for queue in QUEUES}
+            return {str(queue): int(channel.queue_declare(str(queue)).message_count) for queue in Queue}
 
     def workers(self, *, wait_s: float) -> tuple[WorkerFacts, ...]:
         """All workers that answer within `wait_s`, by name."""
         with _translated(), self._connected() as connection:
             replies = self._celery.control.broadcast(ABOUT, connection=connection, reply=True, timeout=wait_s)
-        answers = {name: told for reply in replies or () for name, told in reply.items()}
+        answers = {name: answer for reply in replies or () for name, answer in reply.items()}
         return tuple(_worker(name, answers[name]) for name in sorted(answers))
 
     @contextmanager
     def _connected(self) -> Iterator[Any]:  # kombu types it as less than it is
-        """A connection that is given up at once, for those who can't wait."""
+        """A connection for callers that must not block: it is tried once."""
         with self._celery.connection_for_write() as connection:
             connection.ensure_connection(max_retries=0, timeout=3)
             yield connection
 
     def fan_out(self, image: str, update: int) -> None:
         """An update of a base image goes on."""
-        with _translated():
-            self._celery.send_task(
-                "tasks.fan_out",
-                kwargs={"image": image, "update": update},
-                queue=BASE_IMAGES,
-                ignore_result=True,
-                retry_policy=_RETRY,
-            )
+        self._send(TaskName.FAN_OUT, {"image": image, "update": update})
 
     def new_versions(self, image: str, update: int, calls: Sequence[NewVersionCall]) -> None:
         """Apps need an automatic version each, for an update of a base image.
 
         They share a message, which costs a worker about as much as twenty versions do.
         """
-        if not calls:
-            return
+        if calls:
+            apps = [list(call) for call in calls]
+            self._send(TaskName.NEW_VERSION, {"image": image, "update": update, "apps": apps})
+
+    def _send(
+        self, task: TaskName, arguments: dict[str, object], *, queue: Queue | None = None, retries: int = 0
+    ) -> None:
+        """Sends to the task's own queue, unless another one is named."""
         with _translated():
             self._celery.send_task(
-                "tasks.new_version",
-                kwargs={"image": image, "update": update, "apps": [list(call) for call in calls]},
-                queue=BASE_IMAGES,
+                str(task),
+                kwargs=arguments,
+                queue=str(queue or ROUTES[task]),
+                retries=retries,
                 ignore_result=True,
                 retry_policy=_RETRY,
             )
 
-    def _send(self, task: str, ref: VersionRef, queue: str, retries: int) -> None:
-        arguments = {"app": ref.app, "version": ref.number}
-        with _translated():
-            self._celery.send_task(
-                task, kwargs=arguments, queue=queue, retries=retries, ignore_result=True, retry_policy=_RETRY
-            )
+
+def _ids(ref: VersionRef) -> dict[str, object]:
+    return {"app": ref.app, "version": ref.number}
 
 
-def _worker(name: str, told: Mapping[str, Any]) -> WorkerFacts:
-    """Workers of before this question existed answer with an error."""
-    return WorkerFacts(name=name) if "error" in told else WorkerFacts(name=name, **told)
+def _worker(name: str, answer: Mapping[str, Any]) -> WorkerFacts:
+    """What a worker answered. Workers that do not know the question answer with an error; newer ones may tell more."""
+    known = {field: value for field, value in answer.items() if field in WorkerFacts.model_fields}
+    return WorkerFacts(name=name, **known)
 
 
 @contextmanager

@@ -6,23 +6,12 @@ import threading
 import time
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TookTooLong
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import structlog
 
-from galaxy.adapters.engine.docker.probe import look_at_engine, look_at_registry
-from galaxy.adapters.fingerprint import code_fingerprint
-from galaxy.adapters.queue import (
-    BARE_CLIENTS,
-    BASE_IMAGES,
-    BUILDS,
-    BULK_BUILDS,
-    CONTROL,
-    RECONCILE,
-    ROLLOUTS,
-)
-from galaxy.adapters.redis_probe import look_at_redis
 from galaxy.domain.base_images.image_reference import ImageReference
 from galaxy.domain.diagnosis import choices, engine, fleet, isolation, redis, updates
 from galaxy.domain.diagnosis.finding import fine, problem, unreachable, warning
@@ -36,7 +25,9 @@ if TYPE_CHECKING:
     from galaxy.adapters.registry import RegistryClient
     from galaxy.adapters.store.base_images import BaseImageStore
     from galaxy.adapters.store.versions import VersionStore
+    from galaxy.domain.diagnosis.engine import EngineFacts, RegistryFacts
     from galaxy.domain.diagnosis.finding import Finding
+    from galaxy.domain.diagnosis.redis import RedisFacts, Role
     from galaxy.domain.heartbeats import Heartbeat
     from galaxy.services.probe import IsolationProbe
     from galaxy.settings import Settings
@@ -58,15 +49,6 @@ _UNFINISHED_LIMIT: Final = 2000
 
 _BASE_IMAGES: Final = "base images"
 
-_KINDS: Final = (
-    fleet.Served("build worker", (BUILDS, BULK_BUILDS), "builds wait"),
-    fleet.Served(
-        "control worker",
-        (RECONCILE, CONTROL, BARE_CLIENTS, BASE_IMAGES, ROLLOUTS),
-        "deploys by backends and rollouts wait, and lost builds are not tried again",
-    ),
-)
-
 
 class Examination(NamedTuple):
     """One look at one thing. `look` may raise errors of the project."""
@@ -75,11 +57,30 @@ class Examination(NamedTuple):
     look: Callable[[], Iterable[Finding]]
 
 
+@dataclass(frozen=True)
+class Probes:
+    """How to look at what is outside. Each of them gives up after `REQUEST_S`, and returns failures as facts.
+
+    Attributes:
+        engine: Looks at this machine's engine.
+        registry: Looks at the registry for app images, from this process.
+        redis: Looks at the server behind a URL.
+        code: Returns the fingerprint of the code that this process runs.
+    """
+
+    engine: Callable[[], EngineFacts]
+    registry: Callable[[], RegistryFacts]
+    redis: Callable[[Role, str], RedisFacts]
+    code: Callable[[], str]
+
+
 class Doctor:
     """Knows what to look at. The adapters have to be ones that give up soon.
 
     Args:
-        environ: The environment, for the engine's address and for variables that mean nothing.
+        environ: The environment, for variables that mean nothing.
+        probes: How to look at services without the pipeline's own adapters.
+        builds: Tries from inside a build container what one must not reach.
     """
 
     def __init__(  # noqa: PLR0913 - whatever it looks at
@@ -87,24 +88,25 @@ class Doctor:
         settings: Settings,
         environ: Mapping[str, str],
         *,
+        probes: Probes,
         store: VersionStore,
         queue: TaskQueue,
         registry: RegistryClient,
         base_images: BaseImageStore,
-        probe: IsolationProbe,
+        builds: IsolationProbe,
     ) -> None:
         self._settings = settings
         self._environ = environ
+        self._probes = probes
         self._store = store
         self._queue = queue
         self._registry = registry
         self._watched = base_images
-        self._probe = probe
+        self._builds = builds
 
     def examine(self) -> Iterator[Finding]:
         """Makes all checks at once, and yields what they find in the order of the checks."""
-        registry = self._settings.registry
-        looked = _ahead(lambda: look_at_engine(registry, self._environ, timeout_s=REQUEST_S))
+        looked = _ahead(self._probes.engine)
         checks = (
             Examination(choices.SUBJECT, self._choices),
             Examination(redis.SUBJECT, self._redis),
@@ -129,8 +131,7 @@ class Doctor:
             redis.Role.LOGS: its.logs_url,
         }
         looks = [
-            _ahead(partial(look_at_redis, role, url.get_secret_value(), timeout_s=REQUEST_S))
-            for role, url in urls.items()
+            _ahead(partial(self._probes.redis, role, url.get_secret_value())) for role, url in urls.items()
         ]
         facts = [look.result() for look in looks]
         yield from redis.judge_redis(facts, message_expires_s=expires_s(its.reconcile_period_s))
@@ -138,9 +139,9 @@ class Doctor:
             apps = len(self._store.apps())
             yield from redis.judge_log_room(facts[-1], apps=apps, log_max_bytes=its.log_max_bytes)
 
-    def _engine(self, looked: Future[engine.EngineFacts]) -> Iterator[Finding]:
+    def _engine(self, looked: Future[EngineFacts]) -> Iterator[Finding]:
         its = self._settings
-        registry = _ahead(lambda: look_at_registry(its.registry, timeout_s=REQUEST_S))
+        registry = _ahead(self._probes.registry)
         facts = looked.result()
         needs = engine.BuildNeeds(
             network=its.build_network, runtime=its.build_runtime, memory_bytes=its.build_memory_bytes
@@ -148,13 +149,13 @@ class Doctor:
         yield from engine.judge_engine(facts, needs)
         yield from engine.judge_registry(registry.result(), facts)
 
-    def _isolation(self, looked: Future[engine.EngineFacts]) -> Iterator[Finding]:
+    def _isolation(self, looked: Future[EngineFacts]) -> Iterator[Finding]:
         its, facts = self._settings, looked.result()
         has_runtime = its.build_runtime is None or its.build_runtime in facts.runtimes
         if not (facts.answers and its.build_network in facts.networks and has_runtime):
             return  # the engine's own check says so
         try:
-            report = self._probe.run(pull_s=_PULL_S)
+            report = self._builds.run(pull_s=_PULL_S)
         except GalaxyError as error:
             yield warning(
                 isolation.SUBJECT, f"What they reach was not tried. {error.message}", error.suggestion
@@ -172,7 +173,7 @@ class Doctor:
         if limit is not None and limit.remaining == 0:
             yield warning(
                 _BASE_IMAGES,
-                f"All {limit.limit} pulls that the registry allows are used up.",
+                f"No pull is left of the {limit.limit} that the registry allows.",
                 "Wait, or set GALAXY_DOCKER_HUB_MIRROR to a mirror of your own.",
             )
 
@@ -190,8 +191,8 @@ class Doctor:
         if isinstance(workers, GalaxyError):
             yield _away(fleet.WORKERS, workers)
         else:
-            code, settings = code_fingerprint(), self._settings.agreed()
-            yield from fleet.judge_workers(workers, _KINDS, code=code, settings=settings)
+            code, settings = self._probes.code(), self._settings.agreed()
+            yield from fleet.judge_workers(workers, code=code, settings=settings)
         if not isinstance(depths, GalaxyError):
             yield from fleet.judge_queues(depths, known)
         if isinstance(listed, GalaxyError):
@@ -206,13 +207,13 @@ class Doctor:
     ) -> Iterator[Finding]:
         its = self._settings
         patience_s = its.requeue_after_s + 2 * its.reconcile_period_s
-        return fleet.judge_versions(unfinished, workers, building=BUILDS, patience_s=patience_s)
+        return fleet.judge_versions(unfinished, workers, patience_s=patience_s)
 
     def _heartbeats(
         self, heartbeats: Mapping[str, Heartbeat], workers: Sequence[fleet.WorkerFacts] | None
     ) -> Iterator[Finding]:
         its = self._settings
-        return fleet.judge_ticks(
+        return fleet.judge_heartbeats(
             heartbeats, workers, reconcile_period_s=its.reconcile_period_s, reap_period_s=its.reap_period_s
         )
 

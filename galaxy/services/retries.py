@@ -1,11 +1,11 @@
-"""When the next attempt starts, and how a failed one is told to Celery."""
+"""How long to wait before the next attempt, and which error stands for a failed one."""
 
 from __future__ import annotations
 
-import random
 from typing import TYPE_CHECKING, Final
 
 from galaxy.domain.announcement import attempt_failed, next_attempt
+from galaxy.domain.backoff import backoff_s
 from galaxy.domain.errors import (
     AttemptFailed,
     BuildFailed,
@@ -35,7 +35,7 @@ def pause_s(attempt: int, error: Exception, settings: Settings) -> float:
     first_s = settings.retry_backoff_s if ordinary else settings.outage_backoff_s
     asked_s = error.retry_after_s if isinstance(error, RegistryThrottled) else 0.0
     longest_s = settings.retry_backoff_max_s
-    return max(_backoff_s(attempt, first_s, longest_s), min(asked_s, longest_s))
+    return max(backoff_s(attempt, first_s=first_s, longest_s=longest_s), min(asked_s, longest_s))
 
 
 def failure_of(
@@ -49,9 +49,3 @@ def failure_of(
     error = AttemptFailed(f"Building {ref}: {failed} {next_attempt(outcome.retry_in_s)}", where)
     error.retry_in_s, error.attempt, error.automatic = outcome.retry_in_s, outcome.attempt, automatic
     return error
-
-
-def _backoff_s(attempt: int, first_s: float, longest_s: float) -> float:
-    """Exponential, with jitter over its upper half so that a fleet does not come back all at once."""
-    most_s = min(longest_s, first_s * 2.0 ** (attempt - 1))
-    return most_s * random.uniform(0.5, 1)  # noqa: S311 - no secret depends on it

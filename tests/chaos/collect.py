@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import requests
 
-from galaxy.adapters.queue import QUEUES, RECONCILE
+from galaxy.domain.fleet import Queue
 from galaxy.domain.models import VersionRef
 from galaxy.domain.names import app_image
 from tests.chaos.facts import Began, Facts, Pushed
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.chaos.world import World
 
 #: In the other one, beat goes on with its own work.
-_QUEUES: Final = tuple(queue for queue in QUEUES if queue != RECONCILE)
+_QUEUES: Final = tuple(queue for queue in Queue if queue != Queue.RECONCILE)
 _MANIFEST: Final = "application/vnd.docker.distribution.manifest.v2+json"
 _BEGAN: Final = re.compile(r"^(\S+) .*attempt\.began\s")
 _FIELD: Final = re.compile(r"\b(app|version|attempt|pid)=(\S+)")

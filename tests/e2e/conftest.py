@@ -8,6 +8,7 @@ import os
 import subprocess
 import tarfile
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,6 +18,7 @@ from uuid import uuid4
 
 import docker
 import pytest
+from docker.errors import ImageNotFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,14 +111,21 @@ class Stack:
         return self.galaxy("show", self.app, str(number), "--json").json_lines()[0]
 
     def close(self) -> None:
-        apps = f"{os.environ['GALAXY_REGISTRY']}/apps/"
         # not `images.list`, which looks at each once more and fails if one is gone by then
-        images = self.engine.api.images()
-        tags = [tag for image in images for tag in image["RepoTags"] or () if tag.startswith(apps)]
-        own = [tag for tag in tags if tag.rpartition(":")[0].endswith(self.app)]
-        for tag in dict.fromkeys([*own, *self._images]):
-            self.engine.images.remove(tag, force=True)
+        for image in self.engine.api.images():
+            # what a tag named before it was moved is found by its digest only
+            for name in (*(image["RepoTags"] or ()), *(image["RepoDigests"] or ())):
+                if self._is_ours(name):
+                    with suppress(ImageNotFound):  # a repository's digests go with its last tag
+                        self.engine.api.remove_image(name, force=True)
         self.engine.close()
+
+    def _is_ours(self, name: str) -> bool:
+        repository = name.partition("@")[0] if "@" in name else name.rpartition(":")[0]
+        of_app = repository.startswith(f"{os.environ['GALAXY_REGISTRY']}/apps/") and repository.endswith(
+            self.app
+        )
+        return of_app or f"{repository}:1" in self._images
 
 
 @pytest.fixture

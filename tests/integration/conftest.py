@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import suppress
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
-from docker.errors import NotFound
 
 from tests.conftest import unavailable
+from tests.support.base_images import remove_images
 from tests.support.bundles import OBEDIENT, bundle_server, reachable_from_containers
 from tests.support.fleet import Around, Fleet, Flower, RedisWithPassword
 from tests.support.shut_in import operators_network
@@ -36,7 +35,7 @@ def around_fleets(
         unavailable("redis-server is not installed")
     name = f"galaxy-fleet-{uuid4().hex[:12]}"
     base = f"{app_registry.authority}/{name}/base"
-    digest = base_images.publish(base_images.build(OBEDIENT), base, "1")
+    base_images.publish(base_images.build(OBEDIENT), base, "1")
     redis = RedisWithPassword(tmp_path_factory.mktemp("redis"))
     with bundle_server(reachable_from_containers(docker_api)) as bundles:
         yield Around(redis, app_registry.authority, f"{name}/base:1", bundles, name)
@@ -45,11 +44,8 @@ def around_fleets(
         docker_api.remove_container(container["Id"], force=True, v=True)
     for volume in docker_api.volumes(filters={"name": name})["Volumes"] or ():
         docker_api.remove_volume(volume["Name"])
-    for image in docker_api.images(f"{app_registry.authority}/apps/*"):
-        for tag in image["RepoTags"] or ():
-            docker_api.remove_image(tag)
-    with suppress(NotFound):  # nothing was built
-        docker_api.remove_image(f"{base}@{digest}", force=True)
+    for repository in ("apps", name):
+        remove_images(docker_api, f"{app_registry.authority}/{repository}/")
 
 
 @pytest.fixture(scope="session")

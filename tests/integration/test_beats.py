@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from galaxy.adapters.queue import RECONCILE
+from galaxy.domain.fleet import Queue
 from galaxy.domain.heartbeats import BEAT
 from tests.support.bundles import Bundles
 from tests.support.fleet import Around, Fleet, RedisWithPassword, eventually
@@ -35,12 +35,12 @@ class Beats:
     def sent_by(self, beat: Process) -> int:
         """How many of the messages in the queue this beat has sent."""
         with self.fleet.redis.client(self.fleet.broker_db) as broker:
-            messages = [json.loads(raw) for raw in broker.lrange(RECONCILE, 0, -1)]
+            messages = [json.loads(raw) for raw in broker.lrange(Queue.RECONCILE, 0, -1)]
         return sum(message["headers"]["origin"].startswith(f"gen{beat.pid}@") for message in messages)
 
     def forget_sent(self) -> None:
         with self.fleet.redis.client(self.fleet.broker_db) as broker:
-            broker.delete(RECONCILE)
+            broker.delete(Queue.RECONCILE)
 
     def wait_until_only_one_sends(self) -> None:
         """Whichever it is, the other one stands by."""

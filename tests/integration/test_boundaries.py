@@ -7,12 +7,13 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from kombu import Connection, Queue
+from kombu import Connection
+from kombu import Queue as DeclaredQueue
 from redis import Redis
 
 from galaxy.adapters.logs.stream import LogStream
-from galaxy.adapters.queue import CONTROL
 from galaxy.adapters.store.keys import Keys
+from galaxy.domain.fleet import Queue
 from galaxy.domain.models import VersionRef
 from galaxy.domain.states import VersionState
 from tests.support.fleet import eventually
@@ -69,8 +70,8 @@ def test_a_message_that_is_not_json_is_dropped_with_a_line_and_the_worker_lives(
         producer.publish(
             _Harmful(str(harmful)) if serializer == "pickle" else body,
             serializer=serializer,
-            routing_key=CONTROL,
-            declare=[Queue(CONTROL)],
+            routing_key=Queue.CONTROL,
+            declare=[DeclaredQueue(Queue.CONTROL)],
             headers={"task": "tasks.deploy", "id": f"harm-{app}", "lang": "py"},
         )
     eventually("the line", lambda: fleet.outputs().count("was dropped") == before + 1)

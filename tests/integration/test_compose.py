@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from galaxy.domain.fleet import WORKER_KINDS, WorkerKind
 from stack import processes
 from stack.checkout import Checkout, Choices
 from tests.conftest import unavailable
@@ -107,18 +108,20 @@ def test_the_build_worker_can_be_scaled(services: dict[str, Any]) -> None:
     assert "hostname" not in worker
 
 
-def test_workers_listen_to_every_queue_that_the_stack_serves(services: dict[str, Any]) -> None:
-    local = {}
-    for process in processes.pipeline(Checkout(ROOT), Choices()):
-        if "-Q" in process.command:
-            local[process.name] = process.command[process.command.index("-Q") + 1]
-    in_production = {
-        name: match[1]
-        for name, service in services.items()
-        if (match := re.search(r"-Q (\S+)", _command(service)))
-    }
+@pytest.mark.parametrize("kind", WORKER_KINDS)
+def test_every_kind_of_worker_is_started_as_declared(services: dict[str, Any], kind: WorkerKind) -> None:
+    service = services[kind.service]
 
-    assert in_production == local
+    assert _command(service) == " ".join(kind.command)
+    assert f"-d {kind.node}@$$(hostname)" in " ".join(service["healthcheck"]["test"])
+
+
+def test_every_process_of_the_pipeline_is_a_service_and_a_process_of_the_local_stack(
+    services: dict[str, Any],
+) -> None:
+    pipeline = {process.name for process in processes.pipeline(Checkout(ROOT), Choices())}
+
+    assert {name for name, service in services.items() if "celery" in _command(service)} == pipeline
 
 
 def test_only_loopback_is_published_unless_the_operator_says_otherwise(services: dict[str, Any]) -> None:

@@ -180,6 +180,18 @@ def test_a_pipeline_without_workers_and_beat_is_a_problem_and_not_unreachable(
     assert by_subject["redis"]["level"] == "ok"
 
 
+@pytest.mark.usefixtures("docker_api")
+def test_an_open_network_of_build_containers_is_a_problem(
+    good_redis: RedisProcess, app_registry: DockerRegistry
+) -> None:
+    engine = {name: value for name, value in os.environ.items() if name.startswith("DOCKER_")}
+    env = environment(good_redis, app_registry.authority, GALAXY_BUILD_NETWORK="bridge", **engine)
+    code, findings, err = galaxy_doctor(env)
+    assert code == 1, (findings, err)
+    (network,) = [each for each in findings if "own network bridge" in each["found"]]
+    assert (network["subject"], network["level"]) == ("engine", "problem")
+
+
 def test_a_running_fleet_is_found_by_name_and_a_stalled_beat_by_its_age(fleet: Fleet) -> None:
     with pytest.MonkeyPatch.context() as environ:
         for name, value in fleet.env.items():

@@ -12,8 +12,8 @@ import pytest
 import requests
 from celery import Celery
 
-from galaxy.adapters.queue import BUILDS
 from galaxy.adapters.store.keys import Keys
+from galaxy.domain.fleet import Queue
 from tests.support.fleet import eventually
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def test_retries_are_counted_as_attempts_also_when_the_store_was_away_before(
     bundle = fleet.bundles.add("exit 3")
     ref = fleet.record(app, bundle.url)
     with Celery(broker=fleet.broker_url, set_as_current=False) as client:
-        client.send_task("tasks.build", kwargs={"app": app, "version": 1}, queue=BUILDS, retries=2)
+        client.send_task("tasks.build", kwargs={"app": app, "version": 1}, queue=Queue.BUILDS, retries=2)
     fleet.wait_until_final(ref)
     failed = wait_for_task(flower, ref, "FAILURE")
     assert ("BuildFailed" in failed["exception"], failed["retries"], bundle.asked) == (True, 3, 4)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from celery import Celery
 
-from galaxy.adapters.queue import CONTROL
+from galaxy.domain.fleet import Queue
 from galaxy.domain.heartbeats import RECONCILE
 from tests.support.bundles import Bundles
 from tests.support.fleet import Around, Fleet, RedisWithPassword
@@ -41,7 +41,7 @@ def test_a_long_queue_of_deploys_does_not_hold_up_the_reconciler(fleet: Fleet) -
                 "settings": {},
                 "bundle_url": "https://bundles.example.com/x.tgz",
             }
-            client.send_task("tasks.deploy", kwargs=kwargs, queue=CONTROL, ignore_result=True)
+            client.send_task("tasks.deploy", kwargs=kwargs, queue=Queue.CONTROL, ignore_result=True)
     fleet.celery("beat", "beat", "-l", "info").wait_for("beat: Starting")
     time.sleep(PACE_S)  # heartbeats wait as well: those of a moment in which no worker was there
     fleet.worker("control", "control,base-images,rollouts", 1).wait_for("ready.")
@@ -49,7 +49,7 @@ def test_a_long_queue_of_deploys_does_not_hold_up_the_reconciler(fleet: Fleet) -
     ready_at = time.monotonic()
     ages: list[float] = []
     with fleet.redis.client(fleet.broker_db) as broker:
-        while broker.llen(CONTROL):
+        while broker.llen(Queue.CONTROL):
             heartbeat = fleet.store.heartbeats().get(RECONCILE)
             ages.append(heartbeat.age_s if heartbeat else time.monotonic() - ready_at)
             time.sleep(0.05)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from celery import Celery
 
-from galaxy.adapters.queue import BUILDS, BULK_BUILDS
 from galaxy.adapters.store.keys import Keys
 from galaxy.domain.errors import NotFound
+from galaxy.domain.fleet import Queue
 from galaxy.domain.models import VersionRef
 from galaxy.domain.states import VersionState
 from tests.support.fleet import eventually
@@ -101,13 +101,13 @@ def test_a_users_deploy_overtakes_rebuilds_and_nothing_waits_in_a_busy_worker(
     own_fleet: Fleet, busy: Bundle
 ) -> None:
     with Celery(broker=own_fleet.broker_url, set_as_current=False) as client:
-        for app, queue in (("rebuild.example.com", BULK_BUILDS), ("user.example.com", BUILDS)):
+        for app, queue in (("rebuild.example.com", Queue.BULK_BUILDS), ("user.example.com", Queue.BUILDS)):
             own_fleet.record(app, own_fleet.bundles.add().url)
             client.send_task("tasks.build", kwargs={"app": app, "version": 1}, queue=queue)
         reserved = client.control.inspect(timeout=2, limit=1, destination=["build@fleet"]).reserved()
     assert reserved == {"build@fleet": []}
     with own_fleet.redis.client(own_fleet.broker_db) as broker:
-        assert (broker.llen(BUILDS), broker.llen(BULK_BUILDS)) == (1, 1)
+        assert (broker.llen(Queue.BUILDS), broker.llen(Queue.BULK_BUILDS)) == (1, 1)
     busy.release()
     rebuild, user = (
         own_fleet.wait_until_final(VersionRef(f"{name}.example.com", 1)) for name in ("rebuild", "user")

@@ -51,11 +51,16 @@ def test_what_is_wrong_is_told_with_advice(differing: dict[str, object], level: 
     assert finding.advice
 
 
-def test_the_open_network_is_a_warning_and_a_missing_runtime_a_problem() -> None:
+def test_the_open_network_and_a_missing_runtime_are_problems() -> None:
     _, network = judged(BuildNeeds(network="bridge", runtime="runc", memory_bytes=0))
-    assert (network.level, "GALAXY_BUILD_NETWORK" in network.advice) == (Severity.WARNING, True)
+    assert (network.level, "GALAXY_BUILD_NETWORK" in network.advice) == (Severity.PROBLEM, True)
     _, runtime = judged(BuildNeeds(network="builds", runtime="runsc", memory_bytes=0))
     assert (runtime.level, "no runtime runsc" in runtime.found) == (Severity.PROBLEM, True)
+
+
+def test_the_machines_own_network_is_as_open_as_the_engines() -> None:
+    _, network = judged(BuildNeeds(network="host", runtime=None, memory_bytes=0), networks=("bridge", "host"))
+    assert (network.level, "own network host" in network.found) == (Severity.PROBLEM, True)
 
 
 def test_a_machine_without_an_engine_is_a_warning_and_one_whose_engine_is_away_a_problem() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -61,6 +62,7 @@ def scheduler(lead: Lead) -> Iterator[Recorder]:
 
 def heartbeats(scheduler: Recorder) -> list[str]:
     for _ in range(5):
+        time.sleep(2 * PERIOD_S)  # so that it is due, however quick a tick is
         scheduler.tick()
     return scheduler.sent
 

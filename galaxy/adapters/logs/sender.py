@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from galaxy.adapters.logs.entry import ENTRY_OVERHEAD_BYTES
 from galaxy.adapters.logs.outage import Outage
+from galaxy.domain.backoff import backoff_s
 from galaxy.domain.errors import StoreError
 from galaxy.domain.log import Batch
 from galaxy.domain.output.lines import MAX_PIECE_BYTES
@@ -264,16 +265,17 @@ class LogSender:
     def _deliver(self, blocks: list[LogBlock]) -> None:
         self._batches += 1
         batch = Batch(self._writer, self._batches)
-        began, pause_s = time.monotonic(), _FIRST_PAUSE_S
+        began, failures = time.monotonic(), 0
         while not self._over:
             try:
                 self._log.append(self._app, blocks, batch)
             except StoreError as error:
+                failures += 1
+                pause_s = backoff_s(failures, first_s=_FIRST_PAUSE_S, longest_s=_LONGEST_PAUSE_S)
                 with self._changed:
                     self._outage.append_failed(error, is_long=time.monotonic() - began >= self._patience_s)
                     self._changed.notify_all()
                     self._changed.wait_for(lambda: self._over, timeout=pause_s)
-                pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
             else:
                 with self._changed:
                     self._outage.append_succeeded()

@@ -6,6 +6,7 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Final
 
+from galaxy.domain.backoff import backoff_s
 from galaxy.domain.base_images.updates import Updates, UpdateState, Verdict
 from galaxy.domain.models import Frozen
 
@@ -126,9 +127,14 @@ def next_check_in_s(
         errors: Failed checks in a row, this one included.
         pause_s: What the registry asked for.
     """
-    slower = 2 ** min(errors - 1, 4) if errors else 1 + unchanged // PATIENCE
+    longest_s = interval_s * SLOWEST
+    if errors:
+        # without chance: an image keeps its place among the others, see `_offset`
+        wait_s = backoff_s(errors, first_s=interval_s, longest_s=longest_s, chance=lambda: 1.0)
+    else:
+        wait_s = min(interval_s * (1 + unchanged // PATIENCE), longest_s)
     offset = _JITTER * _offset(reference)
-    return max(interval_s * min(slower, SLOWEST) * (1 + offset), pause_s * (1 + abs(offset)))
+    return max(wait_s * (1 + offset), pause_s * (1 + abs(offset)))
 
 
 def _offset(reference: str) -> float:

@@ -1,1 +1,1 @@
-"""What `galaxy doctor` finds: facts about the services around us, and what to think of them. No I/O."""
+"""What `galaxy doctor` finds: facts about the services around us, and the rules that judge them. No I/O."""

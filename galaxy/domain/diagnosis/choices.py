@@ -1,13 +1,14 @@
-"""What to think of the operator's settings."""
+"""Rules about the operator's settings."""
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from galaxy.domain.backoff import shortest_backoff_s
 from galaxy.domain.diagnosis.finding import fine, warning
 from galaxy.domain.diagnosis.words import duration, size
 from galaxy.domain.models import MAX_ATTEMPTS
+from galaxy.domain.variables import unknown_variables
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
     from galaxy.domain.diagnosis.finding import Finding
 
 SUBJECT: Final = "settings"
-PREFIX: Final = "GALAXY_"
-#: Not read by the pipeline: of the local stack, and of docker-compose.yml.
-_NOT_OURS: Final = frozenset({"GALAXY_BUNDLES_DIR", "GALAXY_BUNDLES_URL", "GALAXY_VERSION"})
 _SAFE_LEASE_S: Final = 10.0
 _SLOW_RECOVERY_S: Final = 120.0
 #: A registry or an engine that is restarted, with its machine.
@@ -122,18 +120,16 @@ def _weak(its: Choices) -> Iterator[Finding]:
 
 def _outlasted_s(its: Choices) -> float:
     """From the end of the first attempt to the beginning of the last, if all waits between them are the shortest."""
-    waits = (its.outage_backoff_s * 2.0**retry for retry in range(MAX_ATTEMPTS - 1))
-    return sum(min(wait, its.retry_backoff_max_s) for wait in waits) / 2
+    return sum(
+        shortest_backoff_s(attempt, first_s=its.outage_backoff_s, longest_s=its.retry_backoff_max_s)
+        for attempt in range(1, MAX_ATTEMPTS)
+    )
 
 
 def _unknown(given: Collection[str], known: Collection[str]) -> Iterator[Finding]:
-    for name in sorted(given):
-        written = name.upper()  # settings are read whatever their case
-        if not written.startswith(PREFIX) or written in known or written in _NOT_OURS:
-            continue
-        like = difflib.get_close_matches(written, known, n=1, cutoff=0.8)
+    for name, near in unknown_variables(given, known):
         yield warning(
             SUBJECT,
             f"{name} is no setting and has no effect.",
-            f"Did you mean {like[0]}?" if like else "docs/settings.md lists all settings.",
+            f"Did you mean {near}?" if near else "docs/settings.md lists all settings.",
         )

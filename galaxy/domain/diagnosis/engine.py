@@ -1,10 +1,11 @@
-"""What to think of the engine of this machine, and of the registries around it."""
+"""Rules about the engine of this machine and the registry for app images."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
 from galaxy.domain.diagnosis.finding import fine, problem, unreachable, warning
+from galaxy.domain.diagnosis.probe import is_default_network
 from galaxy.domain.diagnosis.words import size
 from galaxy.domain.models import Frozen
 
@@ -17,8 +18,6 @@ SUBJECT: Final = "engine"
 REGISTRY: Final = "registry"
 _MIN_API: Final = (1, 40)
 _DISK_WARNING, _DISK_PROBLEM = 20 * 1024**3, 5 * 1024**3
-#: The engine's own network, on which everything can be reached.
-_OPEN_NETWORK: Final = "bridge"
 
 
 class EngineFacts(Frozen):
@@ -81,7 +80,7 @@ class RegistryFacts(Frozen):
 
 
 def judge_engine(facts: EngineFacts, needs: BuildNeeds) -> Iterator[Finding]:
-    """What to think of the engine."""
+    """What is wrong with the engine for builds with these needs, or that nothing is."""
     if not facts.here:
         yield warning(
             SUBJECT,
@@ -121,11 +120,11 @@ def _what_builds_need(facts: EngineFacts, needs: BuildNeeds) -> Iterator[Finding
             f"It has no network {needs.network}, so no build can start.",
             "Create it as docs/operating.md says, or set GALAXY_BUILD_NETWORK to one that it has.",
         )
-    elif needs.network == _OPEN_NETWORK:
-        yield warning(
+    elif is_default_network(needs.network):
+        yield problem(
             SUBJECT,
-            "Builds run on the engine's default network, from which they reach the host and its networks.",
-            "Set GALAXY_BUILD_NETWORK to a network of their own.",
+            f"Builds run on the engine's own network {needs.network}, from which they reach the host and its networks.",
+            "Make a network for them with deploy/build-network, and name it in GALAXY_BUILD_NETWORK.",
         )
     if needs.runtime and needs.runtime not in facts.runtimes:
         yield problem(
@@ -142,7 +141,7 @@ def _what_builds_need(facts: EngineFacts, needs: BuildNeeds) -> Iterator[Finding
 
 
 def judge_registry(registry: RegistryFacts, engine: EngineFacts) -> Iterator[Finding]:
-    """What to think of the registry for app images: the engine pushes to it, so the engine's word counts."""
+    """Whether the registry for app images can be used. The engine pushes to it, so what the engine says counts."""
     version = f" ({registry.version})" if registry.version else ""
     if engine.answers and engine.registry_failure:
         yield unreachable(

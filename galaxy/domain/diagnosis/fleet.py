@@ -1,15 +1,25 @@
-"""What to think of workers, queues, waiting versions and heartbeats."""
+"""Rules about workers, queues, waiting versions and heartbeats."""
 
 from __future__ import annotations
 
 from collections import Counter
+from math import inf
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pydantic import Field
 
-from galaxy.domain.diagnosis.finding import fine, problem, unreachable, warning
-from galaxy.domain.diagnosis.words import counted, duration
+from galaxy.domain.diagnosis.finding import fine, problem, warning
+from galaxy.domain.diagnosis.words import counted, duration, listed
+from galaxy.domain.fleet import (
+    BUILD_WORKER,
+    CELERY,
+    CONTROL_WORKER,
+    ROUTES,
+    WORKER_KINDS,
+    TaskName,
+    serves_builds,
+)
 from galaxy.domain.heartbeats import BEAT, POLL, RECONCILE, swept_by
 from galaxy.domain.models import Frozen
 
@@ -17,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from galaxy.domain.diagnosis.finding import Finding
+    from galaxy.domain.fleet import WorkerKind
     from galaxy.domain.heartbeats import Heartbeat
     from galaxy.domain.models import VersionRef
     from galaxy.domain.states import VersionState
@@ -35,8 +46,14 @@ _MISSED: Final = 5
 _NAMED: Final = 3
 
 
-class Periodic(NamedTuple):
-    """Work that has to go on in every pipeline, and what is lost and to be done when it does not."""
+class PeriodicWork(NamedTuple):
+    """Work that every pipeline does again and again.
+
+    Attributes:
+        who: Whoever does it, as the subject of a sentence.
+        loss: What happens when nobody does it, as the second half of a sentence.
+        advice: What to do then.
+    """
 
     who: str
     loss: str
@@ -45,20 +62,20 @@ class Periodic(NamedTuple):
 
 _PERIODIC: Final = MappingProxyType(
     {
-        BEAT: Periodic(
+        BEAT: PeriodicWork(
             "The leading beat",
             "what was lost is not built again",
-            "Start `celery -A workers beat`; if it runs, read its log and restart it.",
+            f"Start `{' '.join(CELERY)} beat`; if it runs, read its log and restart it.",
         ),
-        RECONCILE: Periodic(
+        RECONCILE: PeriodicWork(
             "The reconciler",
             "what was lost is not built again",
-            "It needs beat and a control worker: see that both run and read their logs.",
+            f"It needs beat and a {CONTROL_WORKER.name}: see that both run and read their logs.",
         ),
-        POLL: Periodic(
+        POLL: PeriodicWork(
             "The poller of base images",
             "their changes are not noticed",
-            "It needs beat and a control worker that serves base-images: read their logs.",
+            f"It needs beat and a worker that serves {ROUTES[TaskName.POLL_BASE_IMAGES]}: read their logs.",
         ),
     }
 )
@@ -70,6 +87,7 @@ class WorkerFacts(Frozen):
     Attributes:
         code: Fingerprint of the code that it runs; None from workers that know no such question.
         settings: Settings that all processes must agree on, as text by variable name.
+        ready_for_s: How long ago it was ready for its first task; None from workers that do not tell.
     """
 
     name: str
@@ -77,6 +95,7 @@ class WorkerFacts(Frozen):
     slots: int = 0
     code: str | None = None
     settings: dict[str, str] = Field(default_factory=dict)
+    ready_for_s: float | None = None
 
 
 class Unfinished(NamedTuple):
@@ -93,26 +112,21 @@ class Unfinished(NamedTuple):
     lease_over_s: float
 
 
-class FleetFacts(NamedTuple):
-    """The fleet at one moment; None stands for what could not be asked."""
-
-    workers: Sequence[WorkerFacts] | None
-    depths: Mapping[str, int] | None
-    unfinished: Sequence[Unfinished] | None
-
-
-class Served(NamedTuple):
-    """Queues of one kind of worker, and what stands still without it."""
-
-    worker: str
-    queues: tuple[str, ...]
-    standstill: str
-
-
 def judge_workers(
-    workers: Sequence[WorkerFacts], kinds: Sequence[Served], *, code: str, settings: Mapping[str, str]
+    workers: Sequence[WorkerFacts],
+    *,
+    code: str,
+    settings: Mapping[str, str],
+    kinds: Sequence[WorkerKind] = WORKER_KINDS,
 ) -> Iterator[Finding]:
-    """Whether somebody serves each queue, and whether all workers are of one mind."""
+    """Whether somebody serves each queue, and whether all workers run the same code with the same settings.
+
+    Args:
+        workers: Those that answered.
+        code: Fingerprint of the code of this process.
+        settings: Those of this process that all processes must agree on, as text by variable name.
+        kinds: The kinds of workers that a pipeline needs.
+    """
     served = {queue for worker in workers for queue in worker.queues}
     for worker in workers:
         where = f"{counted(worker.slots, 'slot')} for {', '.join(worker.queues)}"
@@ -123,24 +137,24 @@ def judge_workers(
             yield problem(
                 WORKERS,
                 f"No worker serves {', '.join(missing)}: {kind.standstill}.",
-                f"Start a {kind.worker}: celery -A workers worker -Q {','.join(kind.queues)}",
+                f"Start a {kind.name}: {' '.join(kind.start)}",
             )
-    yield from _one_mind(workers, code, settings)
+    yield from _differences(workers, code, settings)
 
 
-def _one_mind(workers: Sequence[WorkerFacts], code: str, settings: Mapping[str, str]) -> Iterator[Finding]:
+def _differences(workers: Sequence[WorkerFacts], code: str, settings: Mapping[str, str]) -> Iterator[Finding]:
     others = [worker.name for worker in workers if worker.code != code]
     if others:
         yield warning(
             WORKERS,
-            f"{', '.join(others)} {'runs' if len(others) == 1 else 'run'} other code than this command.",
-            "Restart them after an update; SIGTERM hands their builds back.",
+            f"{listed(others)} {'runs' if len(others) == 1 else 'run'} other code than this command.",
+            f"Restart {'it' if len(others) == 1 else 'them'} after an update; SIGTERM hands builds back.",
         )
     for worker in workers:
         differing = [
-            f"{name} is {told} there and {settings[name]} here"
-            for name, told in worker.settings.items()
-            if name in settings and settings[name] != told
+            f"{name} is {theirs} there and {settings[name]} here"
+            for name, theirs in worker.settings.items()
+            if name in settings and settings[name] != theirs
         ]
         if differing:
             yield warning(
@@ -152,8 +166,8 @@ def _one_mind(workers: Sequence[WorkerFacts], code: str, settings: Mapping[str, 
 
 def judge_queues(depths: Mapping[str, int], workers: Sequence[WorkerFacts] | None) -> Iterator[Finding]:
     """How many messages wait, and whether anybody is there to take them."""
-    told = ", ".join(f"{queue} {depth}" for queue, depth in depths.items())
-    yield fine(QUEUES, f"Messages waiting: {told}.")
+    waiting = ", ".join(f"{queue} {depth}" for queue, depth in depths.items())
+    yield fine(QUEUES, f"Messages waiting: {waiting}.")
     served = None if workers is None else {queue for worker in workers for queue in worker.queues}
     for queue, depth in depths.items():
         if depth and served is not None and queue not in served:
@@ -174,7 +188,6 @@ def judge_versions(
     unfinished: Sequence[Unfinished],
     workers: Sequence[WorkerFacts] | None,
     *,
-    building: str,
     patience_s: float,
 ) -> Iterator[Finding]:
     """Whether every version moves.
@@ -182,82 +195,103 @@ def judge_versions(
     Args:
         unfinished: Versions that are neither active nor final.
         workers: None if nobody could be asked.
-        building: The queue of builds.
         patience_s: How long a lost message or a lost worker may go unnoticed.
     """
     states = Counter(str(each.state) for each in unfinished)
-    told = ", ".join(f"{count} {state}" for state, count in states.items())
-    yield fine(VERSIONS, f"Unfinished: {told or 'none'}.")
+    counts = ", ".join(f"{count} {state}" for state, count in states.items())
+    yield fine(VERSIONS, f"Unfinished: {counts or 'none'}.")
     lost = [each for each in unfinished if each.lease_over_s > patience_s]
     if lost:
         yield problem(
             VERSIONS,
             f"{counted(len(lost), 'attempt')} of lost workers not ended: {_some(lost)}. The oldest lease ran out"
             f" {duration(max(each.lease_over_s for each in lost))} ago.",
-            "The reconciler does that: see that beat and a control worker run.",
+            f"The reconciler does that: see that beat and a {CONTROL_WORKER.name} run.",
         )
     waiting = [each for each in unfinished if each.waiting_s > patience_s + _GRACE_S]
     if not waiting:
         return
     longest = max(each.waiting_s for each in waiting)
     found = f"{counted(len(waiting), 'version')} waiting, for up to {duration(longest)}: {_some(waiting)}."
-    if workers is not None and not any(building in worker.queues for worker in workers):
-        yield problem(VERSIONS, f"{found} No build worker answers.", "Start a build worker.")
+    if workers is not None and not any(serves_builds(worker.queues) for worker in workers):
+        yield problem(VERSIONS, f"{found} No {BUILD_WORKER.name} answers.", f"Start a {BUILD_WORKER.name}.")
     elif longest > _LONG_WAIT_S:
         yield warning(
             VERSIONS, found, "Add build workers or slots; if slots are free, look at the log of beat."
         )
 
 
-def judge_ticks(
+def judge_heartbeats(
     heartbeats: Mapping[str, Heartbeat],
     workers: Sequence[WorkerFacts] | None,
     *,
     reconcile_period_s: float,
     reap_period_s: float,
 ) -> Iterator[Finding]:
-    """Whether everything periodic happens."""
+    """Whether everything periodic happens. A fleet that has just been started gets time for its first heartbeats.
+
+    Args:
+        heartbeats: By name. The store keeps them when a fleet is stopped, so they may be older than the fleet.
+        workers: None if nobody could be asked.
+        reconcile_period_s: As in the settings.
+        reap_period_s: As in the settings.
+    """
     limit_s = _MISSED * reconcile_period_s + _GRACE_S
+    started_s = _just_started(workers or (), reconcile_period_s)
     for name, work in _PERIODIC.items():
         # a poll takes as long as the slowest registries
         patience_s = _LONG_WAIT_S if name == POLL else limit_s
-        if name not in heartbeats:
-            yield problem(HEARTBEATS, f"{work.who} has not been seen: {work.loss}.", work.advice)
-            continue
-        seen = f"{work.who} was last seen {duration(heartbeats[name].age_s)} ago"
-        if heartbeats[name].age_s > patience_s:
-            yield problem(HEARTBEATS, f"{seen}: {work.loss}.", work.advice)
-        else:
+        heartbeat = heartbeats.get(name)
+        seen = (
+            f"{work.who} was last seen {duration(heartbeat.age_s)} ago"
+            if heartbeat
+            else f"{work.who} has not been seen"
+        )
+        if heartbeat and heartbeat.age_s <= patience_s:
             yield fine(HEARTBEATS, f"{seen}.")
-    answering = None if workers is None else {worker.name for worker in workers}
+        elif started_s is not None:
+            yield fine(HEARTBEATS, f"{seen}. The fleet started {duration(started_s)} ago.")
+        else:
+            yield problem(HEARTBEATS, f"{seen}: {work.loss}.", work.advice)
     for name, heartbeat in heartbeats.items():
         worker = swept_by(name)
         if worker is not None:
-            yield _reaper(worker, heartbeat, answering, _MISSED * reap_period_s + _GRACE_S)
+            yield _reaper(worker, heartbeat, workers, reap_period_s)
         elif name not in _PERIODIC:
             yield fine(HEARTBEATS, f"{name} was last seen {duration(heartbeat.age_s)} ago.")
 
 
-def _reaper(worker: str, heartbeat: Heartbeat, answering: set[str] | None, limit_s: float) -> Finding:
+def _just_started(workers: Sequence[WorkerFacts], period_s: float) -> float | None:
+    """Since when (s) workers run that are all too new for work with this period; None if one of them is not.
+
+    A worker that does not tell since when it runs is not new, and where no worker answers nothing has been started.
+    """
+    oldest_s = max((inf if each.ready_for_s is None else each.ready_for_s for each in workers), default=inf)
+    return oldest_s if oldest_s < max(_GRACE_S, 2 * period_s) else None
+
+
+def _reaper(
+    name: str, heartbeat: Heartbeat, workers: Sequence[WorkerFacts] | None, period_s: float
+) -> Finding:
     age = duration(heartbeat.age_s)
-    if heartbeat.age_s <= limit_s:
-        return fine(HEARTBEATS, f"The engine of {worker} was swept {age} ago.")
-    if answering is not None and worker not in answering:
+    if heartbeat.age_s <= _MISSED * period_s + _GRACE_S:
+        return fine(HEARTBEATS, f"The engine of {name} was swept {age} ago.")
+    answering = [worker for worker in workers or () if worker.name == name]
+    if workers is not None and not answering:
         return warning(
             HEARTBEATS,
-            f"{worker} vanished {age} ago, and nobody sweeps its engine.",
+            f"{name} vanished {age} ago, and nobody sweeps its engine.",
             "Start a build worker on that engine; if the machine is gone, this note goes after a day.",
         )
+    found = f"The engine of {name} was last swept {age} ago"
+    started_s = _just_started(answering, period_s)
+    if started_s is not None:
+        return fine(HEARTBEATS, f"{found}. That worker started {duration(started_s)} ago.")
     return problem(
         HEARTBEATS,
-        f"The engine of {worker} was last swept {age} ago: what dead attempts left stays there.",
-        f"Look for reaper.failed in the log of {worker}.",
+        f"{found}: what dead attempts left stays there.",
+        f"Look for reaper.failed in the log of {name}.",
     )
-
-
-def judge_unanswered(failure: str) -> Finding:
-    """No worker can be asked."""
-    return unreachable(WORKERS, failure, "Check GALAXY_BROKER_URL and that Redis runs.")
 
 
 def _some(versions: Sequence[Unfinished]) -> str:

@@ -1,4 +1,4 @@
-"""What to think of what a probe container could reach, and had."""
+"""Rules about what a probe container could reach, and what it had."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from galaxy.domain.diagnosis.finding import fine, problem, warning
 from galaxy.domain.diagnosis.probe import is_default_network
+from galaxy.domain.diagnosis.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,16 +43,17 @@ def judge_isolation(report: ProbeReport) -> Iterator[Finding]:
     yield from found
     if not found:
         yield fine(
-            SUBJECT, f"A build container on {report.network} reached none of {report.tried} addresses."
+            SUBJECT,
+            f"A build container on {report.network} reached none of {counted(report.tried, 'address', 'addresses')}.",
         )
 
 
 def _reached(report: ProbeReport, target: Target) -> Finding:
-    told = f"A build container on {report.network} reached {target}."
+    found = f"A build container on {report.network} reached {target}."
     if target.expected_public:
-        return warning(SUBJECT, told, "It is on the internet: see that it asks for a login.")
+        return warning(SUBJECT, found, "It is on the internet: see that it asks for a login.")
     if is_default_network(report.network):  # as everybody begins; what it means is the engine's finding
         return warning(
-            SUBJECT, told, "Make a network with deploy/build-network; name it in GALAXY_BUILD_NETWORK."
+            SUBJECT, found, "Make a network with deploy/build-network; name it in GALAXY_BUILD_NETWORK."
         )
-    return problem(SUBJECT, told, "Forbid it with deploy/build-network.")
+    return problem(SUBJECT, found, "Forbid it with deploy/build-network.")

@@ -1,4 +1,4 @@
-"""What to think of the Redis servers behind broker, store and logs."""
+"""Rules about the Redis servers behind broker, store and logs."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class RedisFacts(Frozen):
 
 
 def judge_redis(facts: Sequence[RedisFacts], *, message_expires_s: float) -> Iterator[Finding]:
-    """What to think of the three; a server that serves several of them is told once."""
+    """What is wrong with the three databases, or that nothing is. One server behind several of them is named once."""
     for each in facts:
         if each.failure:
             yield unreachable(f"{SUBJECT}: {each.role}", each.failure, each.advice)
@@ -120,13 +120,13 @@ def _servers(facts: Sequence[RedisFacts]) -> list[list[RedisFacts]]:
 
 def _summary(facts: RedisFacts) -> str:
     version = facts.info.get("redis_version")
-    told = [f"Redis {version} at {facts.address}" if version else f"answers at {facts.address}"]
-    told += ["TLS"] if facts.tls else []
+    parts = [f"Redis {version} at {facts.address}" if version else f"answers at {facts.address}"]
+    parts += ["TLS"] if facts.tls else []
     if facts.info:
         policy = facts.config.get("appendfsync")
-        told.append(f"{size(facts.number('used_memory'))} used")
-        told.append(f"AOF {policy or 'on'}" if facts.number("aof_enabled") else "no AOF")
-    return f"{', '.join([*told, f'{facts.latency_ms:.1f} ms'])}."
+        parts.append(f"{size(facts.number('used_memory'))} used")
+        parts.append(f"AOF {policy or 'on'}" if facts.number("aof_enabled") else "no AOF")
+    return f"{', '.join([*parts, f'{facts.latency_ms:.1f} ms'])}."
 
 
 def _unseen(subject: str, facts: RedisFacts) -> Iterator[Finding]:
@@ -135,7 +135,7 @@ def _unseen(subject: str, facts: RedisFacts) -> Iterator[Finding]:
     blind = "eviction, persistence, memory and role" if "INFO" in facts.refused else "how often AOF is synced"
     yield warning(
         subject,
-        f"This user may not run {' and '.join(facts.refused)}, so nothing can be told of {blind}.",
+        f"This user may not run {' and '.join(facts.refused)}, so nothing is known of {blind}.",
         "Run the doctor as a user with +info and +config|get; docs/operating.md has an ACL file.",
     )
 

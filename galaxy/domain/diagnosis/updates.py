@@ -1,4 +1,4 @@
-"""What to think of the base images that apps depend on, and of their updates."""
+"""Rules about the base images that apps depend on, and about their updates."""
 
 from __future__ import annotations
 

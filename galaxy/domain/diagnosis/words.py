@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _KIB: Final = 1024
 _UNITS: Final = ("bytes", "KiB", "MiB", "GiB", "TiB")
@@ -15,7 +18,7 @@ def size(count: float) -> str:
     while count >= _KIB and power < len(_UNITS) - 1:
         count /= _KIB
         power += 1
-    return f"{count:.1f} {_UNITS[power]}" if power else f"{count:.0f} {_UNITS[power]}"
+    return f"{count:.1f} {_UNITS[power]}" if power else counted(round(count), "byte")
 
 
 def duration(seconds: float) -> str:
@@ -27,6 +30,12 @@ def duration(seconds: float) -> str:
     if seconds < 2 * _DAY_S:
         return f"{seconds / _HOUR_S:.0f} h"
     return f"{seconds / _DAY_S:.0f} days"
+
+
+def listed(names: Sequence[str]) -> str:
+    """`one`, `one and two`, `one, two and three`."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def counted(count: int, noun: str, plural: str = "") -> str:

@@ -6,13 +6,14 @@ import re
 import time
 from contextlib import nullcontext
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from docker.errors import APIError
 
 from galaxy.adapters.engine.docker.attach_stream import AttachStream
 from galaxy.adapters.engine.docker.client import translated
 from galaxy.adapters.engine.ports import Image
+from galaxy.domain.backoff import backoff_s
 from galaxy.domain.base_images.contract import SETUP_SCRIPT
 from galaxy.domain.errors import BaseImageUnusable
 
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from galaxy.adapters.engine.docker.disk_watch import DiskWatch
     from galaxy.domain.base_images.image_config import ImageConfig
     from galaxy.domain.log import Stream
+
+#: How soon, and how often at the most, a container that has closed its output is asked whether it has ended.
+_FIRST_LOOK_S: Final = 0.002
+_LOOK_EVERY_S: Final = 0.2
 
 
 class DockerBuildContainer:
@@ -116,10 +121,10 @@ class DockerBuildContainer:
                 self._disk.look(api)  # it may have been quicker than the watch
             return found
 
-        pause_s = 0.002
+        looks = 0
         while (now := self._client.call(state, check_cancelled))["Running"]:
-            time.sleep(pause_s)
-            pause_s = min(pause_s * 2, 0.2)
+            looks += 1
+            time.sleep(backoff_s(looks, first_s=_FIRST_LOOK_S, longest_s=_LOOK_EVERY_S))
         return int(now["ExitCode"])
 
 

@@ -82,13 +82,13 @@ def _registry_failure(api: docker.APIClient, registry: str) -> str:
 
 
 def _why(error: Exception, address: str) -> tuple[str, str]:
-    told = str(error)
-    if "Permission denied" in told:
+    text = str(error)
+    if "Permission denied" in text:
         return (
             f"{address} does not let this user in.",
             "Run as root or as a member of the group that owns the socket (stat -c %G /var/run/docker.sock).",
         )
-    if isinstance(error, requests.Timeout) or "timed out" in told:
+    if isinstance(error, requests.Timeout) or "timed out" in text:
         return f"{address} does not answer in time.", "Look at the engine's own log; restart it if it hangs."
     return f"{address} can't be reached.", "Start the engine, or mend DOCKER_HOST."
 
