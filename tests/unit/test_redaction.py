@@ -212,7 +212,7 @@ def test_the_most_secrets_that_settings_have_room_for_hold_nothing_up(secrets: l
     words = secrets[-1].split("\n")
     lines = (f"{word} {number:090}\n" for number, word in enumerate(islice(cycle(words), 2600)))
     printed = "".join(lines)[: 256 * 1024]
-    began = time.monotonic()
+    began_s = time.process_time()  # of this process alone: a busy machine does not count
     shown = _redacted(printed, URL, *secrets)
-    assert time.monotonic() - began < 3
+    assert time.process_time() - began_s < 3, "a search that looks for one secret after the other takes minutes"
     assert {*words}.isdisjoint(shown.split())
