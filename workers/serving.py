@@ -6,18 +6,12 @@ from typing import TYPE_CHECKING, Final
 
 from galaxy.adapters.queue import BARE_CLIENTS, BUILDS, BULK_BUILDS, CONTROL, RECONCILE
 from galaxy.settings import Settings
+from workers.celery_fixes.shared_unacked_keys import CONTROL_KEYS
 
 if TYPE_CHECKING:
     from celery import Celery
     from celery.apps.worker import Worker
 
-#: Where workers that build nothing keep what they took. Whoever looks for lost messages judges all that are in there
-#: by its own patience, so builds are kept elsewhere. Users of Redis are permitted such names by their beginning.
-_UNACKED: Final = {
-    "unacked_key": "unacked.control",
-    "unacked_index_key": "unacked_index.control",
-    "unacked_mutex_key": "unacked_mutex.control",
-}
 #: So often in the time after which a message is lost, somebody looks for lost ones.
 _LOOKS: Final = 6
 
@@ -51,7 +45,7 @@ def give_back_soon(instance: Worker, **_: object) -> None:
     after_s = Settings().redeliver_after_s
     app.conf.broker_transport_options = {
         **app.conf.broker_transport_options,
-        **_UNACKED,
+        **CONTROL_KEYS,
         "visibility_timeout": after_s,
         "unacked_mutex_expire": after_s,
         "unacked_restore_interval": after_s / _LOOKS,
