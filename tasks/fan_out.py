@@ -1,4 +1,4 @@
-"""Celery task: go on with an update of a base image."""
+"""Celery task: resume an update of a base image."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def fan_out(image: str, update: int) -> str:
 
     Args:
         image: Canonical reference.
-        update: Number of the update; one that is over needs nothing.
+        update: Number of the update; nothing is done for one that has ended.
     """
     with sanitized_errors():
         return pipeline().fan_out.run(image, update)

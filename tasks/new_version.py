@@ -17,7 +17,7 @@ def new_version(image: str, update: int, apps: list[tuple[str, int, str]]) -> st
 
     Args:
         image: Canonical reference of the base image.
-        update: Number of its update; one that is over needs nothing.
+        update: Number of its update; nothing is done for one that has ended.
         apps: Apps that the fan-out handed out; see `NewVersionCall`.
     """
     with sanitized_errors():

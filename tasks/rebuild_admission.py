@@ -41,5 +41,5 @@ def _afterwards(work: Callable[[Rebuilds], object]) -> Iterator[None]:
         try:
             with sanitized_errors():
                 work(pipeline().rebuilds)
-        except GalaxyError as error:  # the reconciler makes up for it, if need be next time
+        except GalaxyError as error:  # the reconciler does it within seconds
             logger.warning("rebuilds.delayed", error=str(error))

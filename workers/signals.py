@@ -25,7 +25,7 @@ def connect() -> None:
     celeryd_after_setup.connect(serving.serve_unasked)
     celeryd_after_setup.connect(serving.give_back_soon)
 
-    worker_ready.connect(about.remember)
+    worker_ready.connect(about.take_fingerprint)
     worker_ready.connect(reaping.start)
     worker_ready.connect(shutdown.install_handlers)
 

@@ -29,6 +29,7 @@ from kombu import Connection, Consumer, Queue
 from tests.conftest import RedisServer
 from tests.support.defects import still_defective
 from workers import celery_fixes
+from workers.celery_fixes import second_signal
 from workers.celery_fixes.logged_messages import hide_dropped_messages
 from workers.celery_fixes.progress_event import STILL_STARTED
 from workers.celery_fixes.reconnect_pause import LONGEST_PAUSE_S, ReconnectsSoon
@@ -161,14 +162,13 @@ def test_celery_logs_the_messages_that_it_drops(
 
 
 TIDYING_UP = """\
-import os, sys
+import os, runpy, sys
 from billiard import common
 
 common.reset_signals()
-if "ours" in sys.argv:
-    from workers.celery_fixes.second_signal import ignore_further_signals
-    ignore_further_signals()
 first, second = map(int, sys.argv[1:3])
+for fix in sys.argv[3:]:
+    runpy.run_path(fix)["ignore_further_signals"]()
 try:
     os.kill(os.getpid(), first)
 finally:
@@ -182,14 +182,13 @@ finally:
     [(signal.SIGTERM, signal.SIGTERM), (signal.SIGTERM, signal.SIGQUIT), (signal.SIGHUP, signal.SIGTERM)],
 )
 def test_billiard_lets_a_second_signal_end_a_process_that_tidies_up(first: int, second: int) -> None:
-    def tidied_up(*ours: str) -> bool:
-        command = [sys.executable, "-c", TIDYING_UP, str(int(first)), str(int(second)), *ours]
-        done = subprocess.run(command, capture_output=True, check=False, timeout=60, cwd=Path.cwd())
-        return b"tidied up" in done.stdout
+    def tidied_up(*fixes: str) -> bool:
+        command = [sys.executable, "-c", TIDYING_UP, str(int(first)), str(int(second)), *fixes]
+        return b"tidied up" in subprocess.run(command, stdout=subprocess.PIPE, check=False, timeout=60).stdout
 
     with still_defective("second_signal"):
         assert not tidied_up()
-    assert tidied_up("ours")
+    assert tidied_up(str(second_signal.__file__))
 
 
 def test_celery_forgets_that_it_was_started_by_nohup() -> None:
