@@ -43,7 +43,7 @@ task_routes = {str(task): {"queue": str(queue)} for task, queue in ROUTES.items(
 # of one nothing is reserved behind a long build.
 task_acks_late = True
 worker_prefetch_multiplier = 1
-worker_consumer = "workers.consumer:SteadyConsumer"  # outlives its broker connections
+worker_consumer = "workers.consumer:FleetConsumer"  # outlives its broker connections
 # a connection that breaks must not cancel builds: they go on, and the lease decides
 worker_cancel_long_running_tasks_on_connection_loss = False
 
@@ -57,7 +57,7 @@ worker_send_task_events = True  # Flower lives on them
 task_send_sent_event = False  # a sent event would show the deploy's settings
 # and a client that sends such events does so to the default exchange, where nobody listens
 event_exchange = "galaxy.events"
-worker_hijack_root_logger = False  # workers.signals configures logging
+worker_hijack_root_logger = False  # workers.log_output configures logging
 task_track_started = True
 
 beat_schedule = schedule(_settings)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from galaxy.bootstrap import pipeline
-from galaxy.domain.errors import AttemptFailed, BuildFailed
+from galaxy.domain.errors import AttemptFailed, BuildFailed, InvalidInput
 from galaxy.domain.models import MAX_ATTEMPTS, VersionRef
-from tasks.rebuild_admission import admits_rebuilds
+from tasks.arguments import named_arguments
+from tasks.rebuild_admission import admit_rebuilds_afterwards
 from workers import app
-from workers.task import RetriedTask, only_our_words
+from workers.task import RetriedTask, sanitized_errors
 
 if TYPE_CHECKING:
     from galaxy.domain.models import Attempt
@@ -17,8 +18,13 @@ if TYPE_CHECKING:
 
 
 @app.task(
-    bind=True, name="tasks.build", base=RetriedTask, ignore_result=True, throws=(AttemptFailed, BuildFailed)
+    bind=True,
+    name="tasks.build",
+    base=RetriedTask,
+    ignore_result=True,
+    throws=(AttemptFailed, BuildFailed, InvalidInput),
 )
+@named_arguments("tasks.build")
 def build(self: RetriedTask, app: str, version: int) -> str:
     """Runs the version's next attempt, if it is due and nobody else runs it.
 
@@ -33,6 +39,6 @@ def build(self: RetriedTask, app: str, version: int) -> str:
     def show(attempt: Attempt, step: Step) -> None:
         self.show(f"{app} version {version}, attempt {attempt.number} of {MAX_ATTEMPTS}: {step}")
 
-    with only_our_words(), admits_rebuilds():
+    with sanitized_errors(), admit_rebuilds_afterwards():
         outcome = pipeline().build_stage.run(VersionRef(app, version), on_step=show)
     return f"{outcome.sentence} (its log: galaxy logs {app} --version {version})"

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from galaxy.bootstrap import pipeline
 from galaxy.domain.errors import InfrastructureError, UserError
+from tasks.arguments import Call
 from workers import app
-from workers.task import RetriedTask, only_our_words
+from workers.task import RetriedTask, sanitized_errors
+
+#: The contract with backends, which may send them by position too.
+ARGUMENTS: Final = ("app", "settings", "bundle_url", "deployed_by", "idempotency_key")
 
 
 @app.task(
@@ -15,15 +21,13 @@ from workers.task import RetriedTask, only_our_words
     autoretry_for=(InfrastructureError,),
     throws=(UserError,),  # the caller's mistakes are no errors of ours: one line in the worker's log
 )
-def deploy(  # noqa: PLR0913, PLR0917 - the arguments are the contract with backends
-    self: RetriedTask,
-    app: object = None,
-    settings: object = None,
-    bundle_url: object = None,
-    deployed_by: object = None,
-    idempotency_key: object = None,
-) -> dict[str, str | int]:
-    """Makes a version of an app and has it built; see `Releases.deploy` for the arguments.
+def deploy(self: RetriedTask, /, *positional: object, **named: object) -> dict[str, str | int]:
+    """Makes a version of an app and has it built.
+
+    Args:
+        self: The task, with the message that it was called by.
+        positional: The `ARGUMENTS`, by position.
+        named: The same by name; see `Releases.deploy`. Any other name is one of the caller's mistakes.
 
     Returns:
         `{"app": ..., "version": ...}`. A message that is delivered twice makes one version.
@@ -32,12 +36,10 @@ def deploy(  # noqa: PLR0913, PLR0917 - the arguments are the contract with back
         InvalidInput: The message lists every mistake.
         IdempotencyConflict: The key was used with other content.
     """
-    with only_our_words():
-        deployed = pipeline().releases.deploy(
-            app=app,
-            settings=settings,
-            bundle_url=bundle_url,
-            deployed_by=deployed_by,
-            idempotency_key=f"task {self.request.id}" if idempotency_key is None else idempotency_key,
-        )
+    call = Call.parse("tasks.deploy", ARGUMENTS, positional, named)
+    given = {name: call.arguments.get(name) for name in ARGUMENTS}
+    if given["idempotency_key"] is None:
+        given["idempotency_key"] = f"task {self.request.id}"
+    with sanitized_errors():
+        deployed = pipeline().releases.deploy(**given, mistakes=call.mistakes)
     return {"app": deployed.app, "version": deployed.version}

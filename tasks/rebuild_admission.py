@@ -1,4 +1,4 @@
-"""Admits waiting rebuilds after a task has done its own work, and never at the cost of that work."""
+"""What a task does for waiting rebuilds after its own work, and never at the cost of that work."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import structlog
 
 from galaxy.bootstrap import pipeline
 from galaxy.domain.errors import GalaxyError
-from workers.task import only_our_words
+from workers.task import sanitized_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,15 +20,15 @@ logger = structlog.get_logger(__name__)
 
 
 @contextmanager
-def admits_rebuilds() -> Iterator[None]:
-    """After the block, however it ends, waiting rebuilds get the slots that are free now."""
+def admit_rebuilds_afterwards() -> Iterator[None]:
+    """After the block, also if it fails, gives waiting rebuilds the slots that are free now."""
     with _afterwards(lambda rebuilds: rebuilds.admit()):
         yield
 
 
 @contextmanager
-def resumes_rebuilds() -> Iterator[None]:
-    """After the block, however it ends, rebuilds do what nobody else has done for them."""
+def catch_up_rebuilds_afterwards() -> Iterator[None]:
+    """After the block, also if it fails, admits and resumes rebuilds, as the reconciler does."""
     with _afterwards(lambda rebuilds: rebuilds.catch_up()):
         yield
 
@@ -39,7 +39,7 @@ def _afterwards(work: Callable[[Rebuilds], object]) -> Iterator[None]:
         yield
     finally:
         try:
-            with only_our_words():
+            with sanitized_errors():
                 work(pipeline().rebuilds)
-        except GalaxyError as error:  # the reconciler makes up for it, if need be next time
+        except GalaxyError as error:  # the reconciler does it within seconds
             logger.warning("rebuilds.delayed", error=str(error))

@@ -1,4 +1,4 @@
-"""What a worker tells of itself when `galaxy doctor` asks."""
+"""What a worker answers when `galaxy doctor` asks what it is."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _code = cache(code_fingerprint)
 _ready_at = cache(time.monotonic)
 
 
-def remember(**_: object) -> None:
-    """Handler of `worker_ready`: an update may change the files while this process runs the old ones."""
+def take_fingerprint(**_: object) -> None:
+    """Handler of `worker_ready`: computes the code's fingerprint now, before an upgrade can change the files."""
     _code()
     _ready_at()
 

@@ -1,4 +1,4 @@
-"""A thread of the build worker that keeps its engine clean: only a worker on an engine can."""
+"""A thread of each build worker that removes what ended builds have left on its engine."""
 
 from __future__ import annotations
 
@@ -34,27 +34,27 @@ def start(sender: Consumer, **_: object) -> None:
 def stop(**_: object) -> None:
     """Handler of `worker_shutting_down`."""
     _stopping.set()
-    # in a thread, because this is called by a signal; the process ends when it has, after some seconds at the most
-    Thread(target=_forget, name="reaper's end").start()
+    # in a thread, because a signal's handler calls this; the process waits for the thread, some seconds at the most
+    Thread(target=_forget_heartbeat, name="reaper's end").start()
 
 
-def _forget() -> None:
-    """Nobody is to miss a worker that ends as it should."""
+def _forget_heartbeat() -> None:
+    """Has the doctor not report a worker that was stopped on purpose."""
     for heartbeat in _heartbeats:
-        with suppress(GalaxyError):  # then it is forgotten in a day
+        with suppress(GalaxyError):  # then the heartbeat expires in a day
             Pipeline(current()).hasty_store.forget_heartbeat(heartbeat)
 
 
 def _run(heartbeat: str) -> None:
-    # a pipeline of its own: the cached one belongs to the processes that are forked from this one
+    # a pipeline of its own: the cached one belongs to the processes of the pool
     here = Pipeline(current())
     while not _stopping.wait(here.settings.reap_period_s):
         try:
             here.reaper.run()
             if not _stopping.is_set():
                 here.store.record_heartbeat(heartbeat)
-            if _stopping.is_set():  # told so in between
-                _forget()
+            if _stopping.is_set():  # since the line before
+                _forget_heartbeat()
         except GalaxyError as error:
             logger.warning("reaper.failed", error=str(error))
         except Exception:

@@ -1,4 +1,4 @@
-"""What a worker serves besides what it was told, and for how long it keeps others from what it took."""
+"""Which queues a worker serves, and how long its unfinished messages stay hidden from other workers."""
 
 from __future__ import annotations
 
@@ -6,19 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 from galaxy.domain.fleet import served, serves_builds
 from galaxy.settings import current
+from workers.celery_fixes.shared_unacked_keys import CONTROL_KEYS
 
 if TYPE_CHECKING:
     from celery import Celery
     from celery.apps.worker import Worker
 
-#: Where workers that build nothing keep what they took. Whoever looks for lost messages judges all that are in there
-#: by its own patience, so builds are kept elsewhere. Users of Redis are permitted such names by their beginning.
-_UNACKED: Final = {
-    "unacked_key": "unacked.control",
-    "unacked_index_key": "unacked_index.control",
-    "unacked_mutex_key": "unacked_mutex.control",
-}
-#: So often in the time after which a message is lost, somebody looks for lost ones.
+#: How often a worker looks for lost messages within one visibility timeout.
 _LOOKS: Final = 6
 
 
@@ -27,18 +21,18 @@ def builds(app: Celery) -> bool:
     return serves_builds(app.amqp.queues.consume_from)
 
 
-def serve_unasked(instance: Worker, **_: object) -> None:
-    """Handler of `celeryd_after_setup`: a worker serves what its command line names, and what goes with that."""
+def add_companion_queues(instance: Worker, **_: object) -> None:
+    """Handler of `celeryd_after_setup`: adds the queues that always go with those of the command line."""
     queues = instance.app.amqp.queues
     queues.select(served(queues.consume_from))
 
 
-def give_back_soon(instance: Worker, **_: object) -> None:
-    """Handler of `celeryd_after_setup`, which comes before the worker connects.
+def shorten_visibility_timeout(instance: Worker, **_: object) -> None:
+    """Handler of `celeryd_after_setup`, which Celery calls before the worker connects.
 
-    What a worker was doing when it was killed is delivered again after the visibility timeout. For builds that is
-    hours, because a build takes long, and the lease is there for them. A deploy would be hidden as long, and then
-    be made over newer ones; whatever else is no build is as short, and as harmless to do twice.
+    When a worker is killed, the broker delivers its unfinished messages again after the visibility timeout. For builds
+    that is hours: a build takes long, and the reconciler recovers it sooner. Workers that run no builds get a short
+    timeout, because a deploy must not stay hidden for hours and then come after newer ones.
     """
     app = instance.app
     if builds(app):
@@ -46,7 +40,7 @@ def give_back_soon(instance: Worker, **_: object) -> None:
     after_s = current().redeliver_after_s
     app.conf.broker_transport_options = {
         **app.conf.broker_transport_options,
-        **_UNACKED,
+        **CONTROL_KEYS,
         "visibility_timeout": after_s,
         "unacked_mutex_expire": after_s,
         "unacked_restore_interval": after_s / _LOOKS,

@@ -16,9 +16,12 @@ from galaxy.domain.models import Frozen, NewVersion, VersionRef
 from galaxy.domain.states import VersionState
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from galaxy.adapters.queue import TaskQueue
     from galaxy.adapters.store.versions import VersionStore
     from galaxy.domain.deploys.app_settings import DeployRules
+    from galaxy.domain.deploys.problem import Problem
     from galaxy.services.announcer import Announcer
     from galaxy.services.logbook import Logbook
 
@@ -61,7 +64,7 @@ class Releases:
         self._rules = rules
         self._retention_s = retention_s
 
-    def deploy(
+    def deploy(  # noqa: PLR0913 - the arguments of a deploy, by name
         self,
         *,
         app: object,
@@ -69,6 +72,7 @@ class Releases:
         bundle_url: object,
         deployed_by: object = None,
         idempotency_key: object = None,
+        mistakes: Sequence[Problem] = (),
     ) -> Deployed:
         """Deploys a bundle of an app: the one function behind the command line, the task and the API.
 
@@ -78,6 +82,7 @@ class Releases:
             bundle_url: http or https URL of the gzipped tarball.
             deployed_by: Who asks, for the app's history.
             idempotency_key: The same key with the same content makes one version, however often it is sent.
+            mistakes: What the caller has found wrong already; it is told with the other mistakes.
 
         Raises:
             InvalidInput: Any of it is wrong; the message lists every mistake, and no version was made.
@@ -91,6 +96,7 @@ class Releases:
             deployed_by=deployed_by,
             idempotency_key=idempotency_key,
             rules=self._rules,
+            mistakes=mistakes,
         )
         cursor = self._cursor_now(request.app)
         base_image = request.settings.base_image

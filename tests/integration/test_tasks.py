@@ -52,6 +52,27 @@ def test_the_caller_is_told_every_mistake_and_no_version_is_made(fleet: Fleet, a
         fleet.store.versions(app)
 
 
+def test_a_misspelled_argument_is_told_with_the_right_spelling_and_no_version_is_made(
+    fleet: Fleet, app: str
+) -> None:
+    url = fleet.bundles.add(query="canary").url
+    misspelled, too_many = fleet.call(
+        {"task": "tasks.deploy", "kwargs": {"app": app, "setings": {"key": "canary"}, "bundel_url": url}},
+        {"task": "tasks.deploy", "args": [app, {}, url, None, None, "canary"]},
+        {"task": "tasks.build", "kwargs": {"app": app, "verison": "canary"}, "wait": False},
+    )
+    assert [answer["error"] for answer in (misspelled, too_many)] == ["InvalidInput"] * 2
+    lines = misspelled["text"].splitlines()
+    assert [line.split(" tasks.deploy takes")[0] for line in lines] == [
+        "There is no argument `setings`. Did you mean `settings`?",
+        "There is no argument `bundel_url`. Did you mean `bundle_url`?",
+    ]
+    eventually("the build is refused", lambda: "Did you mean `version`? tasks.build takes" in fleet.outputs())
+    assert "canary" not in misspelled["text"] + too_many["text"] + fleet.outputs()
+    with pytest.raises(NotFound):
+        fleet.store.versions(app)
+
+
 def test_a_deploy_that_is_delivered_twice_makes_one_version(fleet: Fleet, app: str) -> None:
     call = deploy_call(app, fleet.bundles.add()) | {"task_id": f"twice-{app}"}
     first, second = fleet.call(call, call)

@@ -214,5 +214,7 @@ def test_the_most_secrets_that_settings_have_room_for_hold_nothing_up(secrets: l
     printed = "".join(lines)[: 256 * 1024]
     began_s = time.process_time()  # of this process alone: a busy machine does not count
     shown = _redacted(printed, URL, *secrets)
-    assert time.process_time() - began_s < 3, "a search that looks for one secret after the other takes minutes"
+    assert time.process_time() - began_s < 3, (
+        "a search that looks for one secret after the other takes minutes"
+    )
     assert {*words}.isdisjoint(shown.split())

@@ -10,7 +10,7 @@ import pytest
 from celery import Celery
 
 from galaxy.settings import Settings
-from workers.serving import give_back_soon, serve_unasked
+from workers.serving import add_companion_queues, shorten_visibility_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,8 +29,8 @@ def worker(server: RedisServer, queues: str) -> Iterator[Celery]:
         app.conf.broker_url = f"redis+socket://{server.socket}"
         app.amqp.queues.select(queues.split(","))
         instance: Any = SimpleNamespace(app=app)
-        serve_unasked(instance)
-        give_back_soon(instance)
+        add_companion_queues(instance)
+        shorten_visibility_timeout(instance)
         yield app
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from workers.task import ids_in
+from workers.hidden_arguments import ids_in
 
 IMAGE = "docker.io/meteor/galaxy-app:latest"
 SECRET = "https://bundles.example.com/app.tgz?signature=Zm9v"

@@ -7,12 +7,17 @@ import ipaddress
 import json
 import re
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, urlsplit
 
 from galaxy.domain.deploys.app_name import AppName, parse_app_name
 from galaxy.domain.deploys.app_settings import AppSettings, DeployRules
 from galaxy.domain.deploys.problems import Problems, not_a_string, refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from galaxy.domain.deploys.problem import Problem
 
 MAX_URL_LENGTH: Final = 8 * 1024
 MAX_NOTE_LENGTH: Final = 200
@@ -52,6 +57,7 @@ class DeployRequest:
         deployed_by: object = None,
         idempotency_key: object = None,
         rules: DeployRules,
+        mistakes: Iterable[Problem] = (),
     ) -> DeployRequest:
         """Check all arguments of a deploy.
 
@@ -62,11 +68,12 @@ class DeployRequest:
             deployed_by: None for unknown.
             idempotency_key: None for a request that is never the same as another.
             rules: The operator's.
+            mistakes: What the caller has found wrong already.
 
         Raises:
             InvalidInput: Tells every mistake of every argument, one a line.
         """
-        problems = Problems()
+        problems = Problems(mistakes)
         with problems.gathered():
             name = parse_app_name(app)
         with problems.gathered():

@@ -33,10 +33,13 @@ class Problems:
 
     `with problems.gathered(): name = parse_app_name(app)` goes on after a refusal. Once `refuse` returned, the
     names of all such blocks are bound.
+
+    Args:
+        found: Mistakes that are known already.
     """
 
-    def __init__(self) -> None:
-        self._found: list[Problem] = []
+    def __init__(self, found: Iterable[Problem] = ()) -> None:
+        self._found: list[Problem] = [*found]
 
     def add(self, path: str, what: str, example: str) -> None:
         """Note one mistake."""

@@ -13,7 +13,8 @@ import pytest
 from billiard import common
 from celery.concurrency import asynpool, prefork
 
-from workers.stopping import HANDING_OVER, connect, end_once
+from workers.celery_fixes.job_handover import HANDING_OVER
+from workers.shutdown import install_handlers, protect_cleanup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -73,7 +74,7 @@ def handing_over(filename: str) -> Callable[[], None]:
 
 @pytest.mark.parametrize("queue", ["builds", "builds.bulk"])
 def test_who_builds_hands_back_at_the_first_sigterm_and_heeds_no_other(heeded: list[str], queue: str) -> None:
-    connect(consumer(Hub(), queue, "control"))
+    install_handlers(consumer(Hub(), queue, "control"))
     for _ in range(3):
         kill_myself()
     assert heeded == ["cold"]
@@ -82,21 +83,21 @@ def test_who_builds_hands_back_at_the_first_sigterm_and_heeds_no_other(heeded: l
 
 
 def test_who_does_not_build_waits_for_its_tasks(heeded: list[str]) -> None:
-    connect(consumer(Hub(), "control", "base-images"))
+    install_handlers(consumer(Hub(), "control", "base-images"))
     kill_myself()
     kill_myself()
     assert heeded == ["warm", "warm"]
 
 
 def test_builds_in_threads_can_only_be_waited_for(heeded: list[str]) -> None:
-    connect(consumer(Hub(), "builds", pool=object()))
+    install_handlers(consumer(Hub(), "builds", pool=object()))
     kill_myself()
     assert heeded == ["warm"]
 
 
 def test_a_signal_is_heeded_at_once(heeded: list[str]) -> None:
     hub = Hub()
-    connect(consumer(hub, "control"))
+    install_handlers(consumer(hub, "control"))
     handing_over(__file__)()
     assert (heeded, hub.soon) == (["warm"], [])
 
@@ -104,7 +105,7 @@ def test_a_signal_is_heeded_at_once(heeded: list[str]) -> None:
 @pytest.mark.parametrize(("queue", "how"), [("control", "warm"), ("builds", "cold")])
 def test_a_signal_waits_until_a_task_has_arrived(heeded: list[str], queue: str, how: str) -> None:
     hub = Hub()
-    connect(consumer(hub, queue))
+    install_handlers(consumer(hub, queue))
     handing_over(asynpool.__file__)()
     assert heeded == []
     for each in hub.soon:
@@ -124,7 +125,7 @@ def test_a_process_of_the_pool_is_ended_by_a_signal_and_not_disturbed_by_the_nex
     monkeypatch.setattr(common, "_should_have_exited", fired)
     with handlers_restored():
         common.reset_signals()
-        end_once()
+        protect_cleanup()
         with pytest.raises(SystemExit):
             kill_myself(number)
         for each in (TERM, QUIT):
@@ -133,6 +134,6 @@ def test_a_process_of_the_pool_is_ended_by_a_signal_and_not_disturbed_by_the_nex
 
 
 def test_other_processes_keep_their_handlers(heeded: list[str]) -> None:
-    end_once()
+    protect_cleanup()
     kill_myself()
     assert heeded == ["warm"]
