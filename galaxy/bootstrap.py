@@ -17,7 +17,7 @@ from galaxy.adapters.engine.docker.engine import DockerEngine
 from galaxy.adapters.engine.docker.isolation import Isolation
 from galaxy.adapters.logs.stream import LogStream
 from galaxy.adapters.logs.writer import LogWriter
-from galaxy.adapters.queue import TaskQueue
+from galaxy.adapters.queue import BUILDS, BULK_BUILDS, ROLLOUTS, TaskQueue
 from galaxy.adapters.redis_probe import quick_redis
 from galaxy.adapters.registry import RegistryClient
 from galaxy.adapters.store.apps import AppList
@@ -29,6 +29,7 @@ from galaxy.adapters.store.versions import VersionStore
 from galaxy.domain.base_images.image_reference import ImageReference
 from galaxy.domain.base_images.updates import Compare, Waves
 from galaxy.domain.deploys.app_settings import DeployRules
+from galaxy.domain.deploys.waiting import Queues
 from galaxy.services.announcer import Announcer
 from galaxy.services.base_images import BaseImages
 from galaxy.services.build import BuildStage
@@ -36,6 +37,7 @@ from galaxy.services.doctor import REQUEST_S, Doctor
 from galaxy.services.fan_out import FanOut
 from galaxy.services.logbook import Logbook
 from galaxy.services.probe import IsolationProbe
+from galaxy.services.queries import Queries
 from galaxy.services.reaper import Reaper
 from galaxy.services.rebuilds import Rebuilds
 from galaxy.services.reconcile import Reconciler
@@ -148,6 +150,18 @@ class Pipeline:
         )
 
     @cached_property
+    def queries(self) -> Queries:
+        """What people read of apps, versions, history and logs."""
+        return Queries(
+            self.store,
+            self.app_list,
+            self.logs,
+            self.announcer,
+            self._quick_queue,
+            queues=Queues(builds=BUILDS, bulk_builds=BULK_BUILDS, rollouts=ROLLOUTS),
+        )
+
+    @cached_property
     def build_stage(self) -> BuildStage:
         """Builds."""
         return BuildStage(
@@ -228,13 +242,12 @@ class Pipeline:
             timeout_s=REQUEST_S,
             internal_hosts=settings.allowed_registries,
         )
-        queue = TaskQueue(settings.broker_url.get_secret_value(), timeout_s=REQUEST_S)
         probe = self._isolation_probe(registry)
         return Doctor(
             settings,
             os.environ,
             store=self.hasty_store,
-            queue=queue,
+            queue=self._quick_queue,
             registry=registry,
             base_images=self._base_images_of(self._quick_redis),
             probe=probe,
@@ -259,6 +272,10 @@ class Pipeline:
         return VersionStore(
             redis, self.keys, lease_s=settings.lease_s, requeue_after_s=settings.requeue_after_s
         )
+
+    @cached_property
+    def _quick_queue(self) -> TaskQueue:
+        return TaskQueue(self.settings.broker_url.get_secret_value(), timeout_s=REQUEST_S)
 
     @cached_property
     def _quick_redis(self) -> Redis:

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
 SUBJECT: Final = "settings"
 PREFIX: Final = "GALAXY_"
-#: Not read by the pipeline: of the local stack, and of docker-compose.yml.
-_NOT_OURS: Final = frozenset({"GALAXY_BUNDLES_DIR", "GALAXY_BUNDLES_URL", "GALAXY_VERSION"})
+#: No settings: read by the command line, by the local stack and by docker-compose.yml.
+_NOT_OURS: Final = frozenset(
+    {"GALAXY_BUNDLE_URL", "GALAXY_BUNDLES_DIR", "GALAXY_BUNDLES_URL", "GALAXY_VERSION"}
+)
 _SAFE_LEASE_S: Final = 10.0
 _SLOW_RECOVERY_S: Final = 120.0
 #: A registry or an engine that is restarted, with its machine.
