@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
@@ -68,7 +69,8 @@ def run(command: click.Command) -> NoReturn:
 def say_error(message: str) -> None:
     """Shows an error on stderr, harmless to any terminal."""
     lines = "\n".join(visible(line) for line in message.splitlines())
-    click.secho(f"galaxy: {lines}", fg="red", err=True)
+    with suppress(BrokenPipeError):  # nobody reads it; the exit code tells the same
+        click.secho(f"galaxy: {lines}", fg="red", err=True)
 
 
 def _end_quietly(ctx: click.Context) -> NoReturn:

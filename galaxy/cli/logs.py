@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from galaxy.cli.options import timeout_option
-from galaxy.cli.watch import EXIT_DETACHED, EXIT_FAILED, watch
+from galaxy.cli.watch import EXIT_DETACHED, EXIT_FAILED, detach, watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -74,6 +74,8 @@ def logs(
             for page in queries.follow(app, cursor, only):
                 printer.show(page.lines)
     except KeyboardInterrupt:
+        if follow and number is not None:
+            detach(VersionRef(parse_app_name(app), number))
         sys.exit(EXIT_DETACHED)
     if follow and number is not None:
         ref = VersionRef(parse_app_name(app), number)

@@ -26,7 +26,7 @@ _WAITS: Final = {
         "no build worker answers. It is built as soon as one runs; operators see more with `galaxy doctor`.",
         "no worker for rollouts answers. It goes on as soon as one runs; operators see more with `galaxy doctor`.",
     ),
-    "no_free_slot": ("no build slot is free: all {slots} are busy. It is built when its turn comes.",) * 2,
+    "no_free_slot": ("no build slot is free; the fleet has {slots}. It is built when its turn comes.",) * 2,
     "not_taken_yet": (
         "build workers answer, and none has begun it yet.",
         "workers for rollouts answer, and none has begun it yet.",
@@ -64,11 +64,16 @@ def watch(
                 say_error(f"Timed out waiting; {ref} is {progress.version.state} and goes on.")
                 _leave(ref, EXIT_TIMED_OUT)
     except KeyboardInterrupt:
-        click.echo(f"\nDetached; {ref} goes on.", err=True)
-        _leave(ref, EXIT_DETACHED)
+        detach(ref)
     if progress is None:
         raise AssertionError("a version is watched until it is final")
     return progress.version
+
+
+def detach(ref: VersionRef) -> NoReturn:
+    """Ends the process at Ctrl-C, and says how to watch the version again."""
+    click.echo(f"\nDetached from {ref}, which is not affected.", err=True)
+    _leave(ref, EXIT_DETACHED)
 
 
 def waits(ref: VersionRef, waiting: Waiting) -> str:

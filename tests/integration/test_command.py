@@ -91,6 +91,14 @@ def test_a_pipe_whose_reader_has_enough_is_no_error(env: dict[str, str], redis: 
     assert (piped.returncode, err) == (0, b"")
 
 
+def test_an_error_that_nobody_reads_keeps_its_exit_code(env: dict[str, str]) -> None:
+    unread, write = os.pipe()
+    os.close(unread)
+    ended = subprocess.run([*GALAXY, "nonsense"], env=env, cwd=ROOT, stderr=write, check=False, timeout=60)
+    os.close(write)
+    assert ended.returncode == 2
+
+
 def test_ctrl_c_before_the_deploy_is_confirmed_says_what_is_not_known(
     env: dict[str, str], tmp_path: Path
 ) -> None:
