@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import os
 import pwd
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 import pytest
+import structlog
 from pydantic import BaseModel, ValidationError
 
 from galaxy.cli import cli
 from galaxy.cli.errors import Commands, run
 from galaxy.cli.options import login_name
+from galaxy.domain.diagnosis.finding import fine, problem, warning
 from galaxy.domain.errors import AppNotFound, GalaxyError, InvalidInput, StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from galaxy.domain.diagnosis.finding import Finding
+
+
+@pytest.fixture(autouse=True)
+def own_log() -> Iterator[None]:
+    """A command changes how this process's events are shown."""
+    yield
+    structlog.reset_defaults()
 
 
 def ended(monkeypatch: pytest.MonkeyPatch, command: click.Command, *arguments: str) -> int:
@@ -157,3 +169,28 @@ def test_the_login_name_is_known_without_any_variable(monkeypatch: pytest.Monkey
     monkeypatch.setenv("USER", "jane")
     monkeypatch.setenv("LOGNAME", "joe")
     assert login_name() == "jane"
+
+
+@pytest.mark.parametrize(
+    ("found", "counted", "code"),
+    [
+        ([fine("a", "b.")], "0 problems, 0 warnings, 1 fine.", 0),
+        ([problem("a", "b.", "c."), warning("a", "b.", "c.")], "1 problem, 1 warning, 0 fine.", 1),
+        (
+            [problem("a", "b.", "c.")] * 2 + [warning("a", "b.", "c.")] * 3,
+            "2 problems, 3 warnings, 0 fine.",
+            1,
+        ),
+    ],
+)
+def test_the_doctor_can_count(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    found: list[Finding],
+    counted: str,
+    code: int,
+) -> None:
+    here = SimpleNamespace(doctor=SimpleNamespace(examine=lambda: iter(found)))
+    monkeypatch.setattr("galaxy.bootstrap.pipeline", lambda: here)
+    assert ended(monkeypatch, cli, "doctor") == code
+    assert capsys.readouterr().err == f"{counted}\n"
