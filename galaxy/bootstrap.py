@@ -39,6 +39,7 @@ from galaxy.services.doctor import REQUEST_S, Doctor, Probes
 from galaxy.services.fan_out import FanOut
 from galaxy.services.logbook import Logbook
 from galaxy.services.probe import IsolationProbe
+from galaxy.services.queries import Queries
 from galaxy.services.reaper import Reaper
 from galaxy.services.rebuilds import Rebuilds
 from galaxy.services.reconcile import Reconciler
@@ -154,6 +155,17 @@ class Pipeline:
         )
 
     @cached_property
+    def queries(self) -> Queries:
+        """What people read of apps, versions, history and logs."""
+        return Queries(
+            self.store,
+            self.app_list,
+            self.logs,
+            self.announcer,
+            self._quick_queue,
+        )
+
+    @cached_property
     def build_stage(self) -> BuildStage:
         """The build stage, with the engine of this process."""
         return BuildStage(
@@ -234,7 +246,6 @@ class Pipeline:
             timeout_s=REQUEST_S,
             internal_hosts=settings.allowed_registries,
         )
-        queue = TaskQueue(settings.broker_url.get_secret_value(), timeout_s=REQUEST_S)
         probes = Probes(
             engine=partial(look_at_engine, settings.registry, os.environ, timeout_s=REQUEST_S),
             registry=partial(look_at_registry, settings.registry, timeout_s=REQUEST_S),
@@ -246,7 +257,7 @@ class Pipeline:
             os.environ,
             probes=probes,
             store=self.hasty_store,
-            queue=queue,
+            queue=self._quick_queue,
             registry=registry,
             base_images=self._base_images_of(self._quick_redis),
             builds=self._isolation_probe(registry),
@@ -271,6 +282,10 @@ class Pipeline:
         return VersionStore(
             redis, self.keys, lease_s=settings.lease_s, requeue_after_s=settings.requeue_after_s
         )
+
+    @cached_property
+    def _quick_queue(self) -> TaskQueue:
+        return TaskQueue(self.settings.broker_url.get_secret_value(), timeout_s=REQUEST_S)
 
     @cached_property
     def _quick_redis(self) -> Redis:

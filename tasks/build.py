@@ -39,6 +39,11 @@ def build(self: RetriedTask, app: str, version: int) -> str:
     def show(attempt: Attempt, step: Step) -> None:
         self.show(f"{app} version {version}, attempt {attempt.number} of {MAX_ATTEMPTS}: {step}")
 
-    with sanitized_errors(), admit_rebuilds_afterwards():
-        outcome = pipeline().build_stage.run(VersionRef(app, version), on_step=show)
-    return f"{outcome.sentence} (its log: galaxy logs {app} --version {version})"
+    where = f"galaxy logs {app} --version {version}"
+    try:
+        with sanitized_errors(), admit_rebuilds_afterwards():
+            outcome = pipeline().build_stage.run(VersionRef(app, version), on_step=show)
+    except (AttemptFailed, BuildFailed) as error:
+        error.args = (f"{error} Its log: {where}",)  # the same error: the retry policy reads its attributes
+        raise
+    return f"{outcome.sentence} (its log: {where})"

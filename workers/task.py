@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from celery import Task
 
-from galaxy.domain.errors import AttemptFailed, BuildFailed, GalaxyError, InvalidInput, UnexpectedError
+from galaxy.domain.errors import (
+    AttemptFailed,
+    BuildFailed,
+    GalaxyError,
+    InvalidInput,
+    StoreError,
+    UnexpectedError,
+)
 from galaxy.domain.models import MAX_ATTEMPTS
 from workers.celery_fixes.progress_event import STILL_STARTED
 
@@ -71,11 +78,14 @@ def sanitized_errors() -> Iterator[None]:
     may repeat what the task was given.
 
     Raises:
-        GalaxyError: As it was raised.
+        GalaxyError: As it was raised. Backends know an error by its class's name, so each kind of `StoreError` leaves
+            as that.
         UnexpectedError: For any other error; the worker's log tells where it came from.
     """
     try:
         yield
+    except StoreError as error:
+        raise StoreError(error.message, error.suggestion) from None
     except GalaxyError as error:
         raise error from None
     except Exception as error:  # noqa: BLE001 - any, so that none gets out

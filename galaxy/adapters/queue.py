@@ -155,5 +155,6 @@ def _translated() -> Iterator[None]:
     except (OperationalError, RedisError) as error:
         raise QueueError(
             f"The broker can't be reached ({type(error).__name__}).",
-            "Check GALAXY_BROKER_URL and that Redis runs.",
+            "Check its address and that it runs.",
+            setting="GALAXY_BROKER_URL",
         ) from error

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 
-from galaxy.domain.errors import IllegalTransition, StoreError
+from galaxy.domain.errors import IllegalTransition, StoreError, StoreLoginRefused, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,9 @@ def translated(server: str, url_setting: str) -> Iterator[None]:
 
     Raises:
         IllegalTransition: A script refused a move that `TRANSITIONS` does not have.
-        StoreError: Redis can't be reached or refused a command.
+        StoreUnavailable: Redis can't be reached.
+        StoreLoginRefused: Redis refused the login.
+        StoreError: Redis refused a command.
     """
     try:
         yield
@@ -36,17 +38,19 @@ def translated(server: str, url_setting: str) -> Iterator[None]:
             raise IllegalTransition(f"A version can't go from {move.replace(' -> ', ' to ')}.") from error
         raise _refusal(error, server, url_setting) from error
     except AuthenticationError as error:
-        raise StoreError(
-            f"{server} refused the login.", f"Mend user and password in {url_setting}.", quotes=()
+        raise StoreLoginRefused(
+            f"{server} refused the login.",
+            "Mend the user and the password in its address.",
+            quotes=(),
+            setting=url_setting,
         ) from error
     except RedisError as error:
-        away = StoreError(
+        raise StoreUnavailable(
             f"{server} can't be reached: {_told(error)}.",
-            f"Check {url_setting} and that Redis runs.",
+            "Check its address and that it runs.",
             quotes=[_told(error)],
-        )
-        away.away = True
-        raise away from error
+            setting=url_setting,
+        ) from error
 
 
 def _refusal(error: ResponseError, server: str, url_setting: str) -> StoreError:
@@ -55,11 +59,13 @@ def _refusal(error: ResponseError, server: str, url_setting: str) -> StoreError:
             f"{server} does not permit this to the user in {url_setting}.",
             "Use one that may; docs/operating.md tells what each user needs.",
             quotes=(),
+            setting=url_setting,
         )
     return StoreError(
         f"{server} refused a command: {_told(error)}.",
         "Look at its memory and its log.",
         quotes=[_told(error)],
+        setting=url_setting,
     )
 
 

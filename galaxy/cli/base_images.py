@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from galaxy.cli.options import json_option
 from galaxy.cli.render import visible
-from galaxy.cli.table import json_option, print_lines, print_table, utc
+from galaxy.cli.table import print_lines, print_table, utc
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -147,7 +148,7 @@ def updates(app: str, choice: str | None, as_json: bool) -> None:
     name = parse_app_name(app)
     if choice is not None:
         pipeline().base_images.set_updates(name, Updates(choice))
-    summary = pipeline().app_list.one(name)
+    summary = pipeline().queries.app(name)
     if as_json:
         told = {"app": name, "updates": summary.updates, "pinned_digest": summary.pinned_digest}
         click.echo(json.dumps(told))

@@ -3,37 +3,35 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
-import time
-from typing import TYPE_CHECKING, BinaryIO, NoReturn
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 import click
 
+from galaxy.cli.errors import say_error
+from galaxy.cli.options import login_name, timeout_option
 from galaxy.cli.render import visible
+from galaxy.cli.watch import EXIT_DETACHED, EXIT_FAILED, watch
 
 if TYPE_CHECKING:
-    from galaxy.bootstrap import Pipeline
-    from galaxy.domain.models import Version, VersionRef
+    from galaxy.domain.models import Version
     from galaxy.services.releases import Deployed
 
-EXIT_FAILED = 1
-EXIT_TIMED_OUT = 4
-EXIT_DETACHED = 130
-
-#: How long the log may be quiet before the version is looked at.
-_QUIET_MS = 200
-
-
-def _not_negative(_: click.Context, __: click.Parameter, value: float | None) -> float | None:
-    if value is not None and not (math.isfinite(value) and value >= 0):
-        raise click.BadParameter("must be a number of seconds, 0 or more.")
-    return value
+#: More is no URL; the rest of stdin is not even read.
+_MAX_BUNDLE_BYTES: Final = 64 * 1024
 
 
 @click.command()
 @click.argument("app")
-@click.option("--bundle", "bundle_url", metavar="URL", required=True, help="Where the gzipped tarball is.")
+@click.option(
+    "--bundle",
+    "bundle_url",
+    metavar="URL",
+    required=True,
+    envvar="GALAXY_BUNDLE_URL",
+    help="Where the gzipped tarball is; - reads the URL from stdin. Default: $GALAXY_BUNDLE_URL. Other users of this"
+    " machine see neither of these, but every argument of a command.",
+)
 @click.option(
     "--settings",
     "settings_file",
@@ -43,16 +41,11 @@ def _not_negative(_: click.Context, __: click.Parameter, value: float | None) ->
     help="settings.json, or -.",
 )
 @click.option("--no-wait", is_flag=True, help="Return as soon as the version is recorded.")
-@click.option(
-    "--timeout",
-    "timeout_s",
-    type=float,
-    metavar="SECONDS",
-    callback=_not_negative,
-    help="Stop waiting after this long.",
-)
+@timeout_option
 @click.option("--idempotency-key", metavar="K", help="The same key and content make one version only.")
-@click.option("--by", "deployed_by", metavar="WHO", envvar="USER", help="Who deploys; default: $USER.")
+@click.option(
+    "--by", "deployed_by", metavar="WHO", default=login_name, help="Who deploys; default: your login name."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def deploy(
     app: str,
@@ -66,8 +59,11 @@ def deploy(
 ) -> None:
     """Deploy a bundle of APP with its settings."""
     from galaxy.bootstrap import pipeline
+    from galaxy.domain.models import VersionRef
 
     here = pipeline()
+    if bundle_url == "-":
+        bundle_url = _bundle_url_from_stdin(settings_file)
     try:
         deployed = here.releases.deploy(
             app=app,
@@ -77,7 +73,8 @@ def deploy(
             idempotency_key=idempotency_key,
         )
     except KeyboardInterrupt:
-        click.echo("\nInterrupted before the deploy was confirmed; it may have been recorded.", err=True)
+        click.echo(err=True)  # after the ^C
+        say_error("Interrupted before the deploy was confirmed; it may have been recorded.")
         click.echo(f"See with: galaxy versions {visible(app)}", err=True)
         sys.exit(EXIT_DETACHED)
     if no_wait:
@@ -85,7 +82,8 @@ def deploy(
             click.echo(f"Warning: {warning}", err=True)
         _print_accepted(deployed, as_json=as_json)
         return
-    version = _watch(here, deployed, timeout_s)
+    ref = VersionRef(deployed.app, deployed.version)
+    version = watch(here.queries, ref, deployed.log_cursor, out=sys.stderr, timeout_s=timeout_s)
     if as_json:
         click.echo(version.model_dump_json())
     else:
@@ -94,38 +92,15 @@ def deploy(
         sys.exit(EXIT_FAILED)
 
 
-def _watch(here: Pipeline, deployed: Deployed, timeout_s: float | None) -> Version:
-    """Shows the version's log until the version is final, and returns it then."""
-    from galaxy.cli.printer import LinePrinter
-    from galaxy.domain.log import LogFilter
-    from galaxy.domain.models import VersionRef
-    from galaxy.domain.states import UNFINISHED
-
-    ref = VersionRef(deployed.app, deployed.version)
-    give_up_at = time.monotonic() + timeout_s if timeout_s is not None else None
-    printer = LinePrinter(sys.stderr)
-    version = here.store.version(ref)
-    pages = here.logs.follow(ref.app, deployed.log_cursor, LogFilter(version=ref.number), block_ms=_QUIET_MS)
-    try:
-        for page in pages:
-            printer.show(page.lines)
-            if version.state not in UNFINISHED and not page.lines:
-                return version  # it was final before this look at the log, and nothing more came
-            version = here.store.version(ref)
-            if version.state not in UNFINISHED:
-                here.announcer.tell(ref.app)  # whoever made the last move may not have come to it yet
-            if version.state in UNFINISHED and give_up_at is not None and time.monotonic() > give_up_at:
-                click.echo(f"Timed out waiting; {ref} is {version.state} and goes on.", err=True)
-                _leave(ref, EXIT_TIMED_OUT)
-    except KeyboardInterrupt:
-        click.echo(f"\nDetached; {ref} goes on.", err=True)
-        _leave(ref, EXIT_DETACHED)
-    raise AssertionError("a log is followed without end")
-
-
-def _leave(ref: VersionRef, code: int) -> NoReturn:
-    click.echo(f"Attach again with: galaxy logs {ref.app} -f --version {ref.number}", err=True)
-    sys.exit(code)
+def _bundle_url_from_stdin(settings_file: BinaryIO) -> str:
+    """What stdin holds, without blanks around it; whether that is a URL is checked with everything else."""
+    if settings_file.name == "<stdin>":
+        raise click.UsageError(
+            "--bundle - and --settings - both read stdin. Give the settings as a file, or the bundle's URL in"
+            " GALAXY_BUNDLE_URL."
+        )
+    text = sys.stdin.buffer.read(_MAX_BUNDLE_BYTES)
+    return text.decode(errors="surrogateescape").strip()
 
 
 def _print_accepted(deployed: Deployed, *, as_json: bool) -> None:

@@ -31,18 +31,20 @@ def doctor(as_json: bool) -> None:
     be reached.
     """
     from galaxy.bootstrap import pipeline
+    from galaxy.cli.advice import advised
     from galaxy.domain.diagnosis.finding import Severity, any_problem, any_unreachable
+    from galaxy.domain.diagnosis.words import counted
 
     findings = []
     colours = wants_colour(sys.stdout, os.environ)
-    for finding in pipeline().doctor.examine():
+    for finding in map(advised, pipeline().doctor.examine()):
         findings.append(finding)
         click.echo(finding.model_dump_json() if as_json else _shown(finding, colours=colours), color=colours)
     counts = {level: sum(finding.level is level for finding in findings) for level in Severity}
-    click.echo(
-        f"{counts[Severity.PROBLEM]} problems, {counts[Severity.WARNING]} warnings, {counts[Severity.OK]} fine.",
-        err=True,
+    problems, warnings = (
+        counted(counts[level], level.value) for level in (Severity.PROBLEM, Severity.WARNING)
     )
+    click.echo(f"{problems}, {warnings}, {counts[Severity.OK]} fine.", err=True)
     if any_unreachable(findings):
         sys.exit(EXIT_UNREACHABLE)
     if any_problem(findings):

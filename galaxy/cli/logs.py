@@ -9,8 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from galaxy.cli.options import timeout_option
+from galaxy.cli.watch import EXIT_DETACHED, EXIT_FAILED, detach, watch
+
 if TYPE_CHECKING:
-    from galaxy.domain.log import LogFilter
+    from collections.abc import Iterable
+
+    from galaxy.domain.log import LogFilter, LogPage
+    from galaxy.services.queries import Queries
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 DEFAULT_LINES = 100
@@ -18,13 +24,19 @@ DEFAULT_LINES = 100
 
 @click.command()
 @click.argument("app")
-@click.option("-f", "--follow", is_flag=True, help="Go on with new lines as they come.")
+@click.option(
+    "-f",
+    "--follow",
+    is_flag=True,
+    help="Go on with new lines as they come; with --version until that is final.",
+)
 @click.option("-n", "lines", type=click.IntRange(min=0), metavar="N", help="The last N lines; default 100.")
 @click.option("--since", metavar="AGE", help="Lines of the last 30s, 10m, 2h or 1d.")
 @click.option("--version", "number", type=click.IntRange(min=1), metavar="N", help="Lines of one version.")
 @click.option(
     "--source", type=click.Choice(["all", "service", "app", "errors"]), default="all", show_default=True
 )
+@timeout_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def logs(
     app: str,
@@ -33,40 +45,53 @@ def logs(
     since: str | None,
     number: int | None,
     source: str,
+    timeout_s: float | None,
     as_json: bool,
 ) -> None:
-    """Show the log of APP."""
+    """Show the log of APP.
+
+    With -f and --version, ends as `galaxy deploy` does when the version is final: 0 it is or was active, 1 it failed,
+    4 that took longer than --timeout.
+    """
     from galaxy.bootstrap import pipeline
     from galaxy.cli.printer import LinePrinter
     from galaxy.domain.deploys.app_name import parse_app_name
+    from galaxy.domain.log import START
     from galaxy.domain.models import VersionRef
 
+    if timeout_s is not None and not (follow and number):
+        raise click.UsageError("--timeout needs -f and --version: only they wait for an end.")
     since_ms = None if since is None else max(1, int((time.time() - _seconds(since)) * 1000))
-    here = pipeline()
-    app = parse_app_name(app)
-    # an app or version that does not exist is an error, not an empty log
-    if number is None:
-        here.store.versions(app, limit=1)
-    else:
-        here.store.version(VersionRef(app, number))
+    queries = pipeline().queries
     only = _filter(number, source)
     printer = LinePrinter(sys.stdout, as_json=as_json)
     try:
-        if lines is not None or since_ms is None:
-            wanted = DEFAULT_LINES if lines is None else lines
-            page = here.logs.tail(app, wanted, only, since_ms=since_ms)
+        cursor = START
+        for page in _recorded(queries, app, only, lines, since_ms):
             printer.show(page.lines)
             cursor = page.cursor
-        else:
-            cursor = here.logs.since(since_ms)
-            for page in here.logs.pages(app, cursor, only):
-                printer.show(page.lines)
-                cursor = page.cursor
-        if follow:
-            for page in here.logs.follow(app, cursor, only):
+        if follow and number is None:
+            for page in queries.follow(app, cursor, only):
                 printer.show(page.lines)
     except KeyboardInterrupt:
-        sys.exit(130)
+        if follow and number is not None:
+            detach(VersionRef(parse_app_name(app), number))
+        sys.exit(EXIT_DETACHED)
+    if follow and number is not None:
+        ref = VersionRef(parse_app_name(app), number)
+        version = watch(queries, ref, cursor, only, out=sys.stdout, as_json=as_json, timeout_s=timeout_s)
+        if version.failed:
+            sys.exit(EXIT_FAILED)
+
+
+def _recorded(
+    queries: Queries, app: str, only: LogFilter, lines: int | None, since_ms: int | None
+) -> Iterable[LogPage]:
+    """What is in the log already: the newest lines, or with an age alone all lines from then on."""
+    if lines is None and since_ms is not None:
+        return queries.lines_since(app, since_ms, only)
+    count = DEFAULT_LINES if lines is None else lines
+    return [queries.newest_lines(app, count, only, since_ms=since_ms)]
 
 
 def _filter(number: int | None, source: str) -> LogFilter:

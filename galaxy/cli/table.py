@@ -12,8 +12,6 @@ from galaxy.cli.render import visible
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-
 
 def utc(at_ms: int | None) -> str:
     """ISO 8601 in UTC, to the second; `-` for never."""

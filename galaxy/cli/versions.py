@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from galaxy.cli.options import json_option, login_name
 from galaxy.cli.render import visible
-from galaxy.cli.table import json_option, print_lines, print_table, utc
+from galaxy.cli.table import print_lines, print_table, utc
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,7 +28,7 @@ def apps(as_json: bool) -> None:
     """List all apps."""
     from galaxy.bootstrap import pipeline
 
-    found = pipeline().app_list.all()
+    found = pipeline().queries.apps()
     if as_json:
         print_lines(each.model_dump_json() for each in found)
         return
@@ -42,9 +43,8 @@ def apps(as_json: bool) -> None:
 def versions(app: str, limit: int, as_json: bool) -> None:
     """List the versions of APP, newest first."""
     from galaxy.bootstrap import pipeline
-    from galaxy.domain.deploys.app_name import parse_app_name
 
-    found = pipeline().store.versions(parse_app_name(app), limit)
+    found = pipeline().queries.versions(app, limit)
     if as_json:
         print_lines(version.model_dump_json() for version in found)
         return
@@ -72,10 +72,8 @@ def versions(app: str, limit: int, as_json: bool) -> None:
 def show(app: str, number: int, as_json: bool) -> None:
     """Show version N of APP."""
     from galaxy.bootstrap import pipeline
-    from galaxy.domain.deploys.app_name import parse_app_name
-    from galaxy.domain.models import VersionRef
 
-    version = pipeline().store.version(VersionRef(parse_app_name(app), number))
+    version = pipeline().queries.version(app, number)
     if as_json:
         click.echo(version.model_dump_json())
     else:
@@ -89,11 +87,8 @@ def show(app: str, number: int, as_json: bool) -> None:
 def activity(app: str, limit: int, as_json: bool) -> None:
     """Show what happened to APP, oldest first."""
     from galaxy.bootstrap import pipeline
-    from galaxy.domain.deploys.app_name import parse_app_name
 
-    store = pipeline().store
-    store.versions(parse_app_name(app), limit=1)
-    entries = store.activity(parse_app_name(app), limit)
+    entries = pipeline().queries.activity(app, limit)
     if as_json:
         print_lines(json.dumps(entry.model_dump() | {"sentence": entry.sentence}) for entry in entries)
     else:
@@ -103,10 +98,8 @@ def activity(app: str, limit: int, as_json: bool) -> None:
 @click.command()
 @click.argument("app")
 @click.argument("number", metavar="N", type=click.IntRange(min=1))
-@click.option(
-    "--by", "who", metavar="WHO", envvar="USER", default="unknown", help="Who cancels; default: $USER."
-)
-def cancel(app: str, number: int, who: str) -> None:
+@click.option("--by", "who", metavar="WHO", default=login_name, help="Who cancels; default: your login name.")
+def cancel(app: str, number: int, who: str | None) -> None:
     """End version N of APP, unless it is active or final; a running build stops within seconds."""
     from galaxy.bootstrap import pipeline
     from galaxy.domain.states import VersionState

@@ -73,7 +73,31 @@ class IdempotencyConflict(UserError):
 
 
 class NotFound(UserError):
-    """The app, version or base image that was asked for does not exist."""
+    """What was asked for does not exist; the subclasses say what that is."""
+
+
+class AppNotFound(NotFound):
+    """The app was never deployed. Fact: `app`."""
+
+
+class VersionNotFound(NotFound):
+    """There is no such version. Facts: `app`, `version`."""
+
+
+class BaseImageNotWatched(NotFound):
+    """No app depends on the base image, so nobody checks it. Fact: `image`."""
+
+
+class BaseImageNotChecked(NotFound):
+    """No check of the base image has succeeded yet, so nothing is known of it. Fact: `image`."""
+
+
+class NoPausedUpdate(NotFound):
+    """No update of the base image waits for a person's decision. Fact: `image`."""
+
+
+class NothingToPin(NotFound):
+    """The app has no active version that was built on a base image's tag. Fact: `app`."""
 
 
 class BaseImageNotFound(UserError):
@@ -136,16 +160,26 @@ class RegistryBlocked(RegistryError):
 
 
 class StoreError(InfrastructureError):
-    """Redis can't be reached or refused a command."""
+    """Redis can't be reached or refused a command. Fact: `setting`, which names where that Redis is."""
 
     quotes = None
 
-    away: bool = False
-    """It can't be reached; lost on the way through Celery's JSON, where only the message travels."""
+    away: ClassVar[bool] = False
+    """It can't be reached."""
+
+
+class StoreUnavailable(StoreError):
+    """Redis can't be reached, or gave no answer in time."""
+
+    away = True
+
+
+class StoreLoginRefused(StoreError):
+    """Redis does not know the user, or the password is wrong."""
 
 
 class QueueError(InfrastructureError):
-    """The broker can't be reached."""
+    """The broker can't be reached. Fact: `setting`, which names where it is."""
 
     quotes = None
 
@@ -177,7 +211,10 @@ class Cancelled(Abandoned):
 
 
 class IllegalTransition(GalaxyError):
-    """The state machine has no such move; the store refused it."""
+    """The state machine has no such move; the store refused it.
+
+    Facts, when a person asked for it: `app`, `version`, `state`.
+    """
 
 
 class AttemptFailed(GalaxyError):

@@ -105,6 +105,13 @@ class LogFilter(NamedTuple):
         return block.error or not self.errors
 
 
+class LogPage(NamedTuple):
+    """Some lines, oldest first, and the cursor from which reading goes on without a gap."""
+
+    lines: list[LogLine]
+    cursor: str
+
+
 #: Every line.
 EVERYTHING = LogFilter()
 

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "GALAXY_"
 """How the names of all settings begin."""
-NOT_SETTINGS: Final = frozenset({"GALAXY_BUNDLES_DIR", "GALAXY_BUNDLES_URL", "GALAXY_VERSION"})
-"""Variables of the local stack and of docker-compose.yml, which the pipeline does not read."""
+NOT_SETTINGS: Final = frozenset(
+    {"GALAXY_BUNDLE_URL", "GALAXY_BUNDLES_DIR", "GALAXY_BUNDLES_URL", "GALAXY_VERSION"}
+)
+"""Variables of the command line, the local stack and docker-compose.yml, which no process of the fleet reads."""
 
 
 class Unknown(NamedTuple):

@@ -16,9 +16,11 @@ from galaxy.domain.base_images.image_reference import ImageReference, familiar_n
 from galaxy.domain.base_images.updates import Compare, Updates, UpdateState, Wanted, decide_about_next
 from galaxy.domain.deploys.problems import refused
 from galaxy.domain.errors import (
+    BaseImageNotChecked,
     BaseImageNotFound,
+    BaseImageNotWatched,
     GalaxyError,
-    NotFound,
+    NoPausedUpdate,
     QueueError,
     RegistryThrottled,
     StoreError,
@@ -93,7 +95,7 @@ class BaseImages:
 
         Raises:
             InvalidInput: It is no image reference, or holds a digest.
-            NotFound: No app depends on it.
+            BaseImageNotWatched: No app depends on it.
             RegistryThrottled: The registry's budget is used up for longer than a person waits.
         """
         image = _image(reference)
@@ -114,7 +116,7 @@ class BaseImages:
         def check(found: BaseImage) -> Checked | None:
             try:
                 return self.check(found.reference)
-            except NotFound:  # its last app has gone
+            except BaseImageNotWatched:  # its last app has gone
                 return None
             except RegistryThrottled as error:
                 postponed = found.model_copy(update={"error": str(error)})
@@ -132,15 +134,15 @@ class BaseImages:
 
         Raises:
             InvalidInput: It is no image reference, or holds a digest.
-            NotFound: No app depends on it, or it has not been checked with success yet.
+            BaseImageNotWatched: No app depends on it.
+            BaseImageNotChecked: It has not been checked with success yet.
             RegistryError: It can't be found out what an app's base image held.
         """
         found = self._store.base_image(_image(reference))
         if found.digest is None:
             name = familiar_name(found.reference)
-            raise NotFound(
-                f"Nothing is known of {name} yet: it has not been checked with success.",
-                f"`galaxy base-images check {name}` checks it now.",
+            raise BaseImageNotChecked(
+                f"Nothing is known of {name} yet: it has not been checked with success.", image=name
             )
         content = self._content(found.digest, found.platform_digest)
         wanted = Wanted(found.reference, found.digest, content, found.seen_at_ms)
@@ -172,15 +174,14 @@ class BaseImages:
 
         Raises:
             InvalidInput: It is no image reference, or holds a digest.
-            NotFound: No app depends on it, or no update of it has paused.
+            BaseImageNotWatched: No app depends on it.
+            NoPausedUpdate: No update of it has paused.
         """
         image = self._store.base_image(_image(reference)).reference
         update = self._updates.update(image)
         if update is None or update.state is not UpdateState.PAUSED:
-            raise NotFound(
-                f"No update of {familiar_name(image)} has paused.",
-                "`galaxy base-images` shows how its newest update stands.",
-            )
+            name = familiar_name(image)
+            raise NoPausedUpdate(f"No update of {name} has paused.", image=name)
         self._updates.advance(update, UpdateState.RUNNING, next_wave=True)
         logger.info("update.resumed", image=familiar_name(image), wave=update.wave + 1)
         self._admit_rebuilds()
@@ -190,7 +191,8 @@ class BaseImages:
         """Turns an app's updates on or off, or pins it to the digest that it runs on, which is returned.
 
         Raises:
-            NotFound: The app was never deployed; or there is nothing to pin it to.
+            AppNotFound: The app was never deployed.
+            NothingToPin: There is nothing to pin it to.
         """
         digest = self._store.set_updates(app, updates)
         if updates is Updates.ON:
@@ -236,7 +238,9 @@ class BaseImages:
         if platform_digest is None:
             raise BaseImageNotFound(
                 f"{familiar_name(check.image)} holds no image for {self._settings.build_platform}.",
-                "Publish one, or set GALAXY_BUILD_PLATFORM to what the build workers' engines are.",
+                "Publish one for the platform of the build workers' engines.",
+                image=familiar_name(check.image),
+                platform=self._settings.build_platform,
             )
         return Found(digest, platform_digest, platform_digest, 1 + requests)
 

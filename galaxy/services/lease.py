@@ -68,7 +68,7 @@ class HeldLease:
         if time.monotonic() > self._deadline:
             raise BuildTimedOut(
                 f"The build took longer than {self._timeout_s:g} s and was stopped.",
-                "Make setup.sh quicker, or ask the operator for a longer GALAXY_BUILD_TIMEOUT_S.",
+                "Make setup.sh quicker, or ask the operator for a longer build timeout.",
             )
 
     def _renew(self) -> None:

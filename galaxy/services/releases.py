@@ -14,6 +14,7 @@ from galaxy.domain.errors import IllegalTransition, QueueError, StoreError
 from galaxy.domain.log import START
 from galaxy.domain.models import Frozen, NewVersion, VersionRef
 from galaxy.domain.states import VersionState
+from galaxy.services.queries import find_version
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +34,7 @@ class Deployed(Frozen):
 
     Attributes:
         repeated: The idempotency key had made this version before; nothing was done now.
-        warnings: What the settings hold that we do not know, by name.
+        warnings: What was accepted and yet may be a mistake, as sentences.
         log_cursor: Where the app's log stood before this deploy; its beginning if the log could not be read.
     """
 
@@ -109,7 +110,7 @@ class Releases:
                 base_image=str(base_image),
                 base_reference="" if base_image.pinned else base_image.canonical,
                 deployed_by=request.deployed_by,
-                warnings=request.settings.warnings,
+                warnings=request.warnings,
             ),
             # a key of our own makes the call safe to repeat when Redis went away before it answered
             idempotency_key=request.idempotency_key or uuid4().hex,
@@ -124,7 +125,7 @@ class Releases:
             app=ref.app,
             version=ref.number,
             repeated=created.repeated,
-            warnings=request.settings.warnings,
+            warnings=request.warnings,
             log_cursor=cursor,
         )
 
@@ -141,13 +142,14 @@ class Releases:
 
         Raises:
             InvalidInput: The name or `by` is malformed.
-            NotFound: There is no such version.
+            AppNotFound: The app was never deployed.
+            VersionNotFound: There is no such version.
             IllegalTransition: It is active or final.
             StoreError: Redis can't be reached.
         """
         ref = VersionRef(parse_app_name(app), number)
         who = parse_who(by, path="by")
-        self._store.version(ref)
+        find_version(self._store, ref)
         try:
             state = self._store.cancel(ref, f"Cancelled by {who}.")
         except IllegalTransition:
@@ -155,6 +157,9 @@ class Releases:
             raise IllegalTransition(
                 f"Version {number} of {ref.app} is {now} and can't be cancelled.",
                 "Deploy another version to replace it." if now is VersionState.ACTIVE else "",
+                app=ref.app,
+                version=number,
+                state=now,
             ) from None
         self._announcer.tell(ref.app)
         return state

@@ -43,9 +43,11 @@ def failure_of(
 ) -> AttemptFailed | BuildFailed:
     """A failed attempt as the error that its task raises."""
     failed = attempt_failed(outcome.attempt, reason)
-    where = f"Its log: galaxy logs {ref.app} --version {ref.number}"
+    app, version, attempt = ref.app, ref.number, outcome.attempt
     if outcome.retry_in_s is None:
-        return BuildFailed(f"The build of {ref} has failed for good. {failed}", where)
-    error = AttemptFailed(f"Building {ref}: {failed} {next_attempt(outcome.retry_in_s)}", where)
+        told = f"The build of {ref} has failed for good. {failed}"
+        return BuildFailed(told, app=app, version=version, attempt=attempt)
+    told = f"Building {ref}: {failed} {next_attempt(outcome.retry_in_s)}"
+    error = AttemptFailed(told, app=app, version=version, attempt=attempt)
     error.retry_in_s, error.attempt, error.automatic = outcome.retry_in_s, outcome.attempt, automatic
     return error

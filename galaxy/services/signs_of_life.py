@@ -49,7 +49,7 @@ class SignsOfLife:
         if self._step is Step.SETUP:
             return BuildTimedOut(
                 f"{SETUP_SCRIPT} printed nothing for {self._timeout_s:g} s and was stopped.",
-                "Make it print what it does, or ask the operator for a longer GALAXY_BUILD_SILENCE_TIMEOUT_S.",
+                "Make it print what it does, or ask the operator to allow a longer silence.",
             )
         return EngineError(
             f"The {self._step} made no progress for {self._timeout_s:g} s and was stopped.",

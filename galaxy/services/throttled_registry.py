@@ -56,7 +56,7 @@ class ThrottledRegistry:
             error = RegistryThrottled(
                 f"{reference.registry} asked for a pause, which lasts another {pause_s:.0f} s, so {reference} could not"
                 " be looked up.",
-                "If this happens often, poll less, or use a mirror.",
+                "If this happens often, ask the operator for a mirror of it.",
             )
             error.retry_after_s = pause_s
             raise error

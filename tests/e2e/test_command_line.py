@@ -143,6 +143,23 @@ def test_following_the_log_shows_lines_as_they_are_printed(stack: Stack) -> None
     assert f"There is no version 99 of {stack.app}" in unknown.err
 
 
+def test_attaching_again_ends_as_the_deploy_would_have(stack: Stack) -> None:
+    settings = stack.base_image("#!/bin/bash\nsleep 3\necho the end of it\n")
+    url = stack.bundle({"word": "x"})
+    left = stack.galaxy(
+        "deploy", stack.app, "--bundle", "-", "--settings", settings, "--timeout", "1", stdin=url
+    )
+    assert left.code == 4, left.err
+    _, _, command = left.err.rpartition("Attach again with: galaxy ")
+
+    attached = stack.galaxy(*command.split())
+
+    assert attached.code == 0, attached.err
+    assert "the end of it" in attached.out
+    assert "Version 1 is active now" in attached.out
+    assert url not in attached.out
+
+
 @pytest.mark.usefixtures("stack")
 def test_a_store_that_is_away_is_said_with_exit_code_3() -> None:
     environment = {**os.environ, "GALAXY_STORE_URL": "redis://127.0.0.1:1/0"}

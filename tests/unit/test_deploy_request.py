@@ -80,6 +80,32 @@ def test_the_error_survives_a_trip_through_its_arguments() -> None:
 
 
 @pytest.mark.parametrize(
+    "host",
+    [
+        "localhost", "LOCALHOST.", "x.localhost", "127.0.0.1", "127.1", "127.255.0.9", "0.0.0.0", "[::1]", "[::]",
+        "[::ffff:127.0.0.1]", "user:secret@localhost",
+    ],
+)  # fmt: skip
+def test_a_bundle_on_localhost_is_accepted_with_a_warning(host: str) -> None:
+    (warning,) = request(bundle_url=f"http://{host}:8000/secret.tgz").warnings
+    assert "names localhost, which inside the build container is the container itself" in warning
+    assert "secret" not in warning
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost.example.com", "mylocalhost", "172.17.0.1", "12.7.0.1", "0.example.com", "[fe80::1]"]
+)
+def test_a_bundle_on_another_machine_is_accepted_without_a_warning(host: str) -> None:
+    assert request(bundle_url=f"http://{host}:8000/x.tgz").warnings == ()
+
+
+def test_warnings_about_the_bundle_and_about_the_settings_are_told_together() -> None:
+    asked = request(bundle_url="http://localhost/x", settings='{"galaxy.meteor.com": {"region": 1}}')
+    assert len(asked.warnings) == 1 + len(asked.settings.warnings)
+    assert len(asked.settings.warnings) >= 1
+
+
+@pytest.mark.parametrize(
     "url",
     [
         "http://a/b",

@@ -49,8 +49,8 @@ def test_a_variable_that_means_nothing_is_told_with_what_was_meant() -> None:
     assert {near.level, far.level} == {Severity.WARNING}
 
 
-def test_variables_of_the_local_stack_and_the_compose_file_are_known() -> None:
-    (finding,) = judged(given=("GALAXY_BUNDLES_DIR", "GALAXY_VERSION", "GALAXY_NAME"))
+def test_variables_of_the_command_line_the_local_stack_and_the_compose_file_are_known() -> None:
+    (finding,) = judged(given=("GALAXY_BUNDLES_DIR", "GALAXY_BUNDLE_URL", "GALAXY_VERSION", "GALAXY_NAME"))
     assert finding.found.startswith("1 of ")
 
 

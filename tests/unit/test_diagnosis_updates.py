@@ -3,7 +3,7 @@ from __future__ import annotations
 from galaxy.domain.base_images.base_image import BaseImage, UpdateProgress
 from galaxy.domain.base_images.updates import UpdateState
 from galaxy.domain.diagnosis.finding import Severity
-from galaxy.domain.diagnosis.updates import judge_updates
+from galaxy.domain.diagnosis.updates import NOT_CHECKED, PAUSED, judge_updates
 
 
 def image(name: str = "meteor/galaxy-app", **known: object) -> BaseImage:
@@ -24,7 +24,7 @@ def test_a_base_image_that_fails_for_long_is_told_with_its_reason() -> None:
         "meteor/galaxy-app:latest could not be checked 3 times in a row, and 2 apps would miss its update."
         " There is no such image."
     )
-    assert "galaxy base-images check meteor/galaxy-app:latest" in finding.advice
+    assert (finding.code, finding.facts) == (NOT_CHECKED, {"image": "meteor/galaxy-app:latest"})
 
 
 def test_of_many_that_fail_some_are_named() -> None:
@@ -40,4 +40,4 @@ def test_a_paused_update_is_told_with_how_to_go_on() -> None:
     assert (
         finding.found == "Update 4 of meteor/galaxy-app:latest has paused. In wave 1, 1 of 1 builds failed."
     )
-    assert finding.advice.endswith("galaxy base-images resume meteor/galaxy-app:latest")
+    assert (finding.code, finding.facts) == (PAUSED, {"image": "meteor/galaxy-app:latest"})

@@ -8,7 +8,7 @@ import pytest
 
 from galaxy.adapters.logs.writer import LogWriter
 from galaxy.domain.announcement import Announcement
-from galaxy.domain.errors import StoreError
+from galaxy.domain.errors import StoreError, StoreUnavailable
 from galaxy.services.logbook import Logbook
 from tests.support.stores import APP
 
@@ -62,9 +62,7 @@ def world() -> World:
 
 
 def away() -> StoreError:
-    error = StoreError("The logs' Redis can't be reached.")
-    error.away = True
-    return error
+    return StoreUnavailable("The logs' Redis can't be reached.")
 
 
 def test_logs_that_are_away_are_left_alone_for_some_seconds(world: World) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from galaxy.adapters.engine.docker.client import DockerClient
 
 SAID = "could not do it with hunter2"
-CHECK_REDIS = "Check GALAXY_STORE_URL and that Redis runs."
+CHECK_REDIS = "Check its address and that it runs."
 #: The second one stands in our own words too.
 ENV = {"A": "hunter2", "B": "could not"}
 
@@ -51,11 +51,11 @@ def _redis(error: Exception) -> Callable[[], None]:
     [
         (
             _engine_refuses,
-            "The engine could not push the image: [redacted] do it with [redacted]. Look at the engine's own log.",
+            "The engine could not push the image: [redacted] do it with [redacted]. Operators: look at the engine's own log.",
         ),
         (
             _engine_reports,
-            "The engine said: [redacted] do it with [redacted]. Check the registry and the engine's log.",
+            "The engine said: [redacted] do it with [redacted]. Operators: check the registry and the engine's log.",
         ),
         (
             _redis(ResponseError(SAID)),

@@ -12,7 +12,7 @@ from galaxy.adapters.logs.entry import ARGUMENTS_PER_ENTRY, ENTRY_OVERHEAD_BYTES
 from galaxy.adapters.redis_errors import translated
 from galaxy.adapters.store.scripts import run_each
 from galaxy.domain.errors import StoreError
-from galaxy.domain.log import EVERYTHING, START, Batch, LogBlock, LogFilter, LogLine
+from galaxy.domain.log import EVERYTHING, START, Batch, LogBlock, LogFilter, LogLine, LogPage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -28,13 +28,6 @@ _PAGE_ENTRIES: Final = 32
 #: How long `follow` waits for a Redis that went away, and how often it looks.
 _FOLLOW_PATIENCE_S: Final = 30.0
 _FOLLOW_PAUSE_S: Final = 0.2
-
-
-class LogPage(NamedTuple):
-    """Some lines, oldest first, and the cursor from which reading goes on without a gap."""
-
-    lines: list[LogLine]
-    cursor: str
 
 
 class _Entry(NamedTuple):

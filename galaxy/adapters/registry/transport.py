@@ -66,7 +66,7 @@ class Call:
         """The error for a pause that the host asked for."""
         error = RegistryThrottled(
             f"{host.authority} asked for a pause of {seconds:.0f} s, so {self.image} could not be looked up.",
-            "If this happens often, poll less, or use a mirror.",
+            "If this happens often, ask the operator for a mirror of it.",
         )
         error.retry_after_s = seconds
         return error

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from galaxy.adapters.store.scripts import translated
 from galaxy.domain.app_summary import AppSummary
-from galaxy.domain.errors import NotFound
+from galaxy.domain.errors import AppNotFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -49,11 +49,11 @@ class AppList:
         """One app.
 
         Raises:
-            NotFound: It was never deployed.
+            AppNotFound: It was never deployed.
         """
         for found in self._read([app]):
             return found
-        raise NotFound(f"There is no app {app}.", "`galaxy apps` lists all.")
+        raise AppNotFound(f"There is no app {app}.", app=app)
 
     def _read(self, apps: Sequence[str]) -> Iterator[AppSummary]:
         keys = self._keys

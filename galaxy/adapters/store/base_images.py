@@ -14,7 +14,7 @@ from galaxy.domain.base_images.base_image import BaseImage, UpdateProgress
 from galaxy.domain.base_images.checks import CheckLease, CheckPostponed, CheckResult
 from galaxy.domain.base_images.fan_out import LatePage
 from galaxy.domain.base_images.image_reference import ImageReference, familiar_name
-from galaxy.domain.errors import InvalidInput, NotFound
+from galaxy.domain.errors import AppNotFound, BaseImageNotWatched, InvalidInput, NothingToPin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -86,7 +86,7 @@ class BaseImageStore:
         """Takes one base image, due or not.
 
         Raises:
-            NotFound: No app depends on it.
+            BaseImageNotWatched: No app depends on it.
         """
         rows = self._take(1, image)
         if not rows:
@@ -149,7 +149,7 @@ class BaseImageStore:
         """One base image.
 
         Raises:
-            NotFound: No app depends on it.
+            BaseImageNotWatched: No app depends on it.
         """
         with translated():
             due_ms = self._redis.zscore(self._keys.base_images(), image)
@@ -186,7 +186,8 @@ class BaseImageStore:
         """Turns an app's updates on or off, or pins it; returns the digest that it is pinned to.
 
         Raises:
-            NotFound: The app was never deployed; or is to be pinned and no version is active that was built on a tag.
+            AppNotFound: The app was never deployed.
+            NothingToPin: It is to be pinned, and no version is active that was built on a tag.
         """
         reply, digest = self._scripts.run(
             "set_updates",
@@ -194,11 +195,12 @@ class BaseImageStore:
             [app, updates, self._keys.all_versions(), self._keys.late("")],
         )
         if reply == "missing":
-            raise NotFound(f"There is no app {app}.", "`galaxy apps` lists all.")
+            raise AppNotFound(f"There is no app {app}.", app=app)
         if reply == "nothing active":
-            raise NotFound(
+            raise NothingToPin(
                 f"{app} can't be pinned: it has no active version that was built on a base image's tag.",
                 "Deploy it first.",
+                app=app,
             )
         return digest or None
 
@@ -300,11 +302,9 @@ def _indexed_under(base_image: str, *, app: str, version: int) -> str:
     return "" if reference.pinned else reference.canonical
 
 
-def _no_dependents(image: str) -> NotFound:
-    return NotFound(
-        f"No app depends on {familiar_name(image)}.",
-        "`galaxy base-images` lists those that apps depend on; only they are checked.",
-    )
+def _no_dependents(image: str) -> BaseImageNotWatched:
+    name = familiar_name(image)
+    return BaseImageNotWatched(f"No app depends on {name}.", image=name)
 
 
 def _check(row: Sequence[str]) -> CheckLease:

@@ -12,7 +12,7 @@ from galaxy.adapters.store.scripts import RedisScripts, translated
 from galaxy.domain.activity import ActivityEntry
 from galaxy.domain.announcement import Announcement
 from galaxy.domain.diagnosis.fleet import Unfinished
-from galaxy.domain.errors import IdempotencyConflict, NotFound, StoreError
+from galaxy.domain.errors import AppNotFound, IdempotencyConflict, StoreError, VersionNotFound
 from galaxy.domain.heartbeats import Heartbeat
 from galaxy.domain.models import (
     MAX_ATTEMPTS,
@@ -103,6 +103,8 @@ class VersionStore:
             raise IdempotencyConflict(
                 f"The idempotency key was used before, for version {number} of {new.app} with other content.",
                 "Use a new key for a new deploy, or repeat the call with exactly the same content.",
+                app=new.app,
+                version=number,
             )
         return Created(number, outcome == "repeated", tuple(superseded))
 
@@ -117,7 +119,7 @@ class VersionStore:
                 default a new one.
 
         Raises:
-            NotFound: There is no such version.
+            VersionNotFound: There is no such version.
         """
         reply = self._run("claim", ref, _member(ref), self._lease_ms, request_id or uuid4().hex, MAX_ATTEMPTS)
         if reply[0] == "missing":
@@ -305,7 +307,7 @@ class VersionStore:
         """One version.
 
         Raises:
-            NotFound: There is no such version.
+            VersionNotFound: There is no such version.
         """
         found = self._versions([ref])
         if not found:
@@ -316,13 +318,11 @@ class VersionStore:
         """The app's newest versions, newest first.
 
         Raises:
-            NotFound: The app was never deployed.
+            AppNotFound: The app was never deployed.
         """
         newest = self._number(app, "last")
         if not newest:
-            raise NotFound(
-                f"There is no app {app}.", "`galaxy apps` lists all; `galaxy deploy` makes a new one."
-            )
+            raise AppNotFound(f"There is no app {app}.", app=app)
         return self._versions([VersionRef(app, n) for n in range(newest, max(0, newest - limit), -1)])
 
     def activity(self, app: str, limit: int = 50) -> list[ActivityEntry]:
@@ -397,5 +397,5 @@ def _version(row: dict[str, str | None]) -> Version:
     return Version.model_validate(known | renamed | {"steps": json.loads(known.get("steps", "[]"))})
 
 
-def _no_such(ref: VersionRef) -> NotFound:
-    return NotFound(f"There is no {ref}.", f"`galaxy versions {ref.app}` lists its versions.")
+def _no_such(ref: VersionRef) -> VersionNotFound:
+    return VersionNotFound(f"There is no {ref}.", app=ref.app, version=ref.number)

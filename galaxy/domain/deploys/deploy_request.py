@@ -27,6 +27,12 @@ UNKNOWN: Final = "unknown"
 _EXAMPLE_URL: Final = "https://bundles.example.com/www-42.tar.gz"
 _HOST = re.compile(r"\w(?:[\w-]*\w)?(?:\.\w(?:[\w-]*\w)?)*\.?")
 _MAX_HOST_LENGTH: Final = 253
+_LOCALHOST: Final = (
+    "The bundle's URL names localhost, which inside the build container is the container itself. Give a host name or"
+    " an address at which build containers reach the server of bundles."
+)
+#: Addresses that mean the machine that asks: 127.0.0.0/8, also as `127.1`, and 0.0.0.0, also as `0`.
+_OWN_IPV4 = re.compile(r"127(?:\.[0-9]{1,10}){0,3}|0(?:\.0){0,3}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +94,11 @@ class DeployRequest:
         return cls(name, app_settings, url, who, key)
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is accepted and yet may be a mistake, as sentences. Holds nothing of the bundle URL but `localhost`."""
+        return (*_bundle_warnings(self.bundle_url), *self.settings.warnings)
+
+    @property
     def fingerprint(self) -> str:
         """SHA-256, in hexadecimal, of what is asked for: app, settings and bundle.
 
@@ -144,6 +155,22 @@ def _has_host(parts: SplitResult) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _bundle_warnings(url: str) -> tuple[str, ...]:
+    return (_LOCALHOST,) if _names_own_machine(urlsplit(url).hostname or "") else ()
+
+
+def _names_own_machine(host: str) -> bool:
+    name = host.rstrip(".").lower()
+    if name == "localhost" or name.endswith(".localhost") or _OWN_IPV4.fullmatch(name):
+        return True
+    try:
+        address = ipaddress.IPv6Address(name)
+    except ValueError:
+        return False
+    its = address.ipv4_mapped or address
+    return its.is_loopback or its.is_unspecified
 
 
 def parse_who(value: object, *, path: str) -> str:

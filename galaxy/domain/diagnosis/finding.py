@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from pydantic import Field
+
 from galaxy.domain.models import Frozen
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ class Finding(Frozen):
         found: What is the case, as a sentence.
         advice: What to do, as a sentence; empty when there is nothing to do.
         unreachable: A service that the pipeline needs can't be reached or does not let us in.
+        code: Names the finding for faces that advise with commands or pages of their own; empty for most.
+        facts: What such advice needs to know, by name. Neither is part of the finding's JSON.
     """
 
     level: Severity
@@ -36,6 +40,8 @@ class Finding(Frozen):
     found: str
     advice: str = ""
     unreachable: bool = False
+    code: str = Field(default="", exclude=True)
+    facts: dict[str, str] = Field(default_factory=dict, exclude=True)
 
 
 def fine(subject: str, found: str) -> Finding:
@@ -43,9 +49,11 @@ def fine(subject: str, found: str) -> Finding:
     return Finding(level=Severity.OK, subject=subject, found=found)
 
 
-def warning(subject: str, found: str, advice: str) -> Finding:
+def warning(subject: str, found: str, advice: str, *, code: str = "", **facts: str) -> Finding:
     """Something should be done."""
-    return Finding(level=Severity.WARNING, subject=subject, found=found, advice=advice)
+    return Finding(
+        level=Severity.WARNING, subject=subject, found=found, advice=advice, code=code, facts=facts
+    )
 
 
 def problem(subject: str, found: str, advice: str) -> Finding:

@@ -20,6 +20,10 @@ SUBJECT: Final = "updates"
 _LASTING: Final = 3
 _NAMED: Final = 3
 
+#: Codes of findings; both have the fact `image`.
+NOT_CHECKED: Final = "base_image_not_checked"
+PAUSED: Final = "update_paused"
+
 
 def judge_updates(images: Sequence[BaseImage]) -> Iterator[Finding]:
     """Whether base images can be checked, and whether an update waits for a person."""
@@ -35,14 +39,18 @@ def judge_updates(images: Sequence[BaseImage]) -> Iterator[Finding]:
             SUBJECT,
             f"{_familiar(image)} could not be checked {image.errors} times in a row, and"
             f" {counted(image.dependents, 'app')} would miss its update. {image.error or ''}{others}",
-            f"When that is mended: galaxy base-images check {_familiar(image)}",
+            "When that is mended, check it again.",
+            code=NOT_CHECKED,
+            image=_familiar(image),
         )
     for image in images:
         if image.update and image.update.state is UpdateState.PAUSED:
             yield warning(
                 SUBJECT,
                 f"Update {image.update.number} of {_familiar(image)} has paused. {image.update.reason or ''}".rstrip(),
-                f"To go on: galaxy base-images resume {_familiar(image)}",
+                "Look for the reason, and resume the update.",
+                code=PAUSED,
+                image=_familiar(image),
             )
 
 

@@ -153,14 +153,14 @@ def translated(action: str) -> Iterator[None]:
     try:
         yield
     except APIError as error:
-        said = str(error.explanation or error)
+        said = str(error.explanation or error).rstrip(".")
         raise EngineError(
             f"The engine could not {action}: {said}.", _suggestion(said), quotes=[said]
         ) from error
     except UNREACHABLE as error:
         raise EngineError(
             f"The engine could not {action}: it can't be reached ({type(error).__name__}).",
-            "Check DOCKER_HOST and that the engine runs.",
+            "Operators: check its address and that it runs.",
             quotes=(),
         ) from error
 
@@ -168,10 +168,10 @@ def translated(action: str) -> Iterator[None]:
 def _suggestion(said: str) -> str:
     """What to do about an error of the engine, by its own words: its status codes tell less."""
     if re.search(r"\bruntime (specified|name)\b", said):
-        return "Make that runtime known to the engine, or change GALAXY_BUILD_RUNTIME."
+        return "Operators: make that runtime known to the engine, or choose another one for builds."
     if re.search(r"\bnetwork \S+ not found", said):
-        return "Make that network with deploy/build-network, or change GALAXY_BUILD_NETWORK."
-    return "Look at the engine's own log."
+        return "Operators: make that network with deploy/build-network, or choose another one for builds."
+    return "Operators: look at the engine's own log."
 
 
 def last_word(events: Iterable[dict[str, Any]], on_progress: Callable[[], None]) -> dict[str, Any]:
@@ -184,6 +184,8 @@ def last_word(events: Iterable[dict[str, Any]], on_progress: Callable[[], None])
         last = event.get("aux") or last
     if error:
         raise EngineError(
-            f"The engine said: {error}.", "Check the registry and the engine's log.", quotes=[str(error)]
+            f"The engine said: {error}.",
+            "Operators: check the registry and the engine's log.",
+            quotes=[str(error)],
         )
     return last

@@ -93,14 +93,14 @@ class DiskWatch:
         if 0 < self._limits.max_bytes < written:
             raise DiskLimitReached(
                 f"The build wrote {_gigabytes(written)} of files; {_gigabytes(self._limits.max_bytes)} are the most.",
-                "Make setup.sh write less, or ask the operator for a higher GALAXY_BUILD_DISK_BYTES.",
+                "Make setup.sh write less, or ask the operator for a higher limit.",
             )
         free = _free_where(found)
         if free is not None and free < self._limits.reserve_bytes:
             raise DiskFull(
                 f"The engine's filesystem has {_gigabytes(free)} left, less than the reserve of"
                 f" {_gigabytes(self._limits.reserve_bytes)}.",
-                "Operators have to make room on it; GALAXY_BUILD_DISK_RESERVE_BYTES is the reserve.",
+                "Operators have to make room on it.",
             )
 
     def _run(self) -> None:
