@@ -22,8 +22,11 @@ from galaxy.adapters.redis_probe import quick_redis
 from galaxy.adapters.registry import RegistryClient
 from galaxy.adapters.store.apps import AppList
 from galaxy.adapters.store.base_images import BaseImageStore
+from galaxy.adapters.store.heartbeats import HeartbeatStore
 from galaxy.adapters.store.keys import Keys
 from galaxy.adapters.store.leader import LeaderLock
+from galaxy.adapters.store.leases import LeaseStore
+from galaxy.adapters.store.outbox import Outbox
 from galaxy.adapters.store.updates import UpdateStore
 from galaxy.adapters.store.versions import VersionStore
 from galaxy.domain.base_images.image_reference import ImageReference
@@ -71,9 +74,35 @@ class Pipeline:
         return self._store_on(self._store_redis)
 
     @cached_property
+    def leases(self) -> LeaseStore:
+        """Work on versions."""
+        settings = self.settings
+        return LeaseStore(
+            self._store_redis,
+            self.keys,
+            lease_s=settings.lease_s,
+            requeue_after_s=settings.requeue_after_s,
+        )
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        """What happened to versions and is not in the apps' logs yet."""
+        return Outbox(self._store_redis, self.keys)
+
+    @cached_property
+    def heartbeats(self) -> HeartbeatStore:
+        """Signs of life of everything periodic."""
+        return HeartbeatStore(self._store_redis, self.keys)
+
+    @cached_property
     def hasty_store(self) -> VersionStore:
-        """The same, for who can't wait for a Redis that is away."""
+        """As `store`, for callers that must not block while Redis is down."""
         return self._store_on(self._quick_redis)
+
+    @cached_property
+    def hasty_heartbeats(self) -> HeartbeatStore:
+        """As `heartbeats`, for callers that must not block while Redis is down."""
+        return HeartbeatStore(self._quick_redis, self.keys)
 
     @cached_property
     def app_list(self) -> AppList:
@@ -87,8 +116,8 @@ class Pipeline:
 
     @cached_property
     def announcer(self) -> Announcer:
-        """What the apps' logs tell of moves."""
-        return Announcer(self.store, self.logbook)
+        """Writes what happened to versions into the apps' logs."""
+        return Announcer(self.outbox, self.logbook)
 
     @cached_property
     def logs(self) -> LogStream:
@@ -151,7 +180,7 @@ class Pipeline:
     def build_stage(self) -> BuildStage:
         """Builds."""
         return BuildStage(
-            store=self.store,
+            leases=self.leases,
             queue=self.queue,
             engine=self.engine,
             registry=self._registries,
@@ -166,7 +195,7 @@ class Pipeline:
         return BaseImages(
             store=self._base_image_store,
             updates=self._update_store,
-            heartbeats=self.store,
+            heartbeats=self.heartbeats,
             registry=self.registry,
             platforms=self._platforms,
             snapshots=self._snapshots,
@@ -196,7 +225,13 @@ class Pipeline:
     @cached_property
     def reaper(self) -> Reaper:
         """What dead attempts left on this worker's engine."""
-        return Reaper(self.store, self.engine, name=self.settings.name, registry=self.settings.registry)
+        return Reaper(
+            self.store,
+            self.leases,
+            self.engine,
+            name=self.settings.name,
+            registry=self.settings.registry,
+        )
 
     @cached_property
     def isolation_probe(self) -> IsolationProbe:
@@ -211,7 +246,7 @@ class Pipeline:
     @cached_property
     def reconciler(self) -> Reconciler:
         """Whatever waits or was lost."""
-        return Reconciler(self.store, self.queue, self.announcer)
+        return Reconciler(self.store, self.leases, self.heartbeats, self.queue, self.announcer)
 
     @cached_property
     def leadership(self) -> LeaderLock:
@@ -234,6 +269,7 @@ class Pipeline:
             settings,
             os.environ,
             store=self.hasty_store,
+            heartbeats=self.hasty_heartbeats,
             queue=queue,
             registry=registry,
             base_images=self._base_images_of(self._quick_redis),
@@ -255,10 +291,7 @@ class Pipeline:
         )
 
     def _store_on(self, redis: Redis) -> VersionStore:
-        settings = self.settings
-        return VersionStore(
-            redis, self.keys, lease_s=settings.lease_s, requeue_after_s=settings.requeue_after_s
-        )
+        return VersionStore(redis, self.keys, requeue_after_s=self.settings.requeue_after_s)
 
     @cached_property
     def _quick_redis(self) -> Redis:

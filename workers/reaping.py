@@ -42,7 +42,7 @@ def _forget() -> None:
     """Nobody is to miss a worker that ends as it should."""
     for heartbeat in _heartbeats:
         with suppress(GalaxyError):  # then it is forgotten in a day
-            Pipeline(Settings()).hasty_store.forget_heartbeat(heartbeat)
+            Pipeline(Settings()).hasty_heartbeats.forget_heartbeat(heartbeat)
 
 
 def _run(heartbeat: str) -> None:
@@ -52,7 +52,7 @@ def _run(heartbeat: str) -> None:
         try:
             here.reaper.run()
             if not _stopping.is_set():
-                here.store.record_heartbeat(heartbeat)
+                here.heartbeats.record_heartbeat(heartbeat)
             if _stopping.is_set():  # told so in between
                 _forget()
         except GalaxyError as error:

@@ -113,7 +113,7 @@ def _watch(here: Pipeline, deployed: Deployed, timeout_s: float | None) -> Versi
                 return version  # it was final before this look at the log, and nothing more came
             version = here.store.version(ref)
             if version.state not in UNFINISHED:
-                here.announcer.tell(ref.app)  # whoever made the last move may not have come to it yet
+                here.announcer.announce(ref.app)  # whoever made the last move may not have come to it yet
             if version.state in UNFINISHED and give_up_at is not None and time.monotonic() > give_up_at:
                 click.echo(f"Timed out waiting; {ref} is {version.state} and goes on.", err=True)
                 _leave(ref, EXIT_TIMED_OUT)

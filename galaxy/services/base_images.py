@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from galaxy.adapters.registry import RegistryClient
     from galaxy.adapters.store.base_images import BaseImageStore
+    from galaxy.adapters.store.heartbeats import HeartbeatStore
     from galaxy.adapters.store.updates import UpdateStore
-    from galaxy.adapters.store.versions import VersionStore
     from galaxy.domain.base_images.base_image import BaseImage
     from galaxy.domain.base_images.updates import Update
     from galaxy.services.rebuilds import Rebuilds
@@ -56,7 +56,7 @@ class BaseImages:
         *,
         store: BaseImageStore,
         updates: UpdateStore,
-        heartbeats: VersionStore,
+        heartbeats: HeartbeatStore,
         registry: RegistryClient,
         platforms: Platforms,
         snapshots: SnapshotReader,

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from galaxy.adapters.queue import TaskQueue
     from galaxy.adapters.registry import RegistryClient
     from galaxy.adapters.store.base_images import BaseImageStore
+    from galaxy.adapters.store.heartbeats import HeartbeatStore
     from galaxy.adapters.store.versions import VersionStore
     from galaxy.domain.diagnosis.finding import Finding
     from galaxy.domain.heartbeats import Heartbeat
@@ -88,6 +89,7 @@ class Doctor:
         environ: Mapping[str, str],
         *,
         store: VersionStore,
+        heartbeats: HeartbeatStore,
         queue: TaskQueue,
         registry: RegistryClient,
         base_images: BaseImageStore,
@@ -96,6 +98,7 @@ class Doctor:
         self._settings = settings
         self._environ = environ
         self._store = store
+        self._signs_of_life = heartbeats
         self._queue = queue
         self._registry = registry
         self._watched = base_images
@@ -184,7 +187,7 @@ class Doctor:
         counted = _ahead(self._queue.depths)
         # the store first: it answers at once, and must not wait for the broker
         listed = _outcome(_ahead(lambda: self._store.unfinished(_UNFINISHED_LIMIT)))
-        heartbeats = _outcome(_ahead(self._store.heartbeats))
+        heartbeats = _outcome(_ahead(self._signs_of_life.heartbeats))
         workers, depths = _outcome(asked), _outcome(counted)
         known = None if isinstance(workers, GalaxyError) else workers
         if isinstance(workers, GalaxyError):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from galaxy.adapters.engine.ports import Engine, TaggedImage
+    from galaxy.adapters.store.leases import LeaseStore
     from galaxy.adapters.store.versions import VersionStore
     from galaxy.domain.names import LeaseRef
 
@@ -39,8 +40,11 @@ class Reaper:
         registry: Host and port of the registry for app images.
     """
 
-    def __init__(self, store: VersionStore, engine: Engine, *, name: str, registry: str) -> None:
+    def __init__(
+        self, store: VersionStore, leases: LeaseStore, engine: Engine, *, name: str, registry: str
+    ) -> None:
         self._store = store
+        self._leases = leases
         self._engine = engine
         self._name = name
         self._registry = registry
@@ -93,7 +97,7 @@ class Reaper:
         return removed
 
     def _has_ended(self, claim: LeaseRef) -> bool:
-        return self._store.lease_state(claim.version, claim.token) is LeaseState.ENDED
+        return self._leases.lease_state(claim.version, claim.token) is LeaseState.ENDED
 
     def _claim_of(self, image: TaggedImage) -> LeaseRef | None:
         ref = labelled_version(image.labels)

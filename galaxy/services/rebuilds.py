@@ -75,16 +75,16 @@ class Rebuilds:
             again = self._decide_again(image, [each for each in outcomes if isinstance(each, AppSnapshot)])
             if not again:
                 break
-        self._announcer.tell(*(each.ref.app for each in made))
+        self._announcer.announce(*(each.ref.app for each in made))
         if made and made[-1].free:
             with suppress(GalaxyError):  # as above
                 self._admit_waiting()
         needless = {call.app for call in calls} - {each.ref.app for each in made}
-        told = [
+        done_to_apps = [
             *(f"Made {each.ref}." for each in made),
             *(f"{app} needs no new version." for app in sorted(needless)),
         ]
-        return f"Update {update} of {familiar_name(image)}: {' '.join(told)}"
+        return f"Update {update} of {familiar_name(image)}: {' '.join(done_to_apps)}"
 
     def _decide_again(self, image: str, snapshots: Sequence[AppSnapshot]) -> list[NewVersionCall]:
         """About apps to which something happened since they were handed out. None are left if the update is over."""

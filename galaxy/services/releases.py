@@ -13,6 +13,7 @@ from galaxy.domain.deploys.deploy_request import DeployRequest, parse_who
 from galaxy.domain.errors import IllegalTransition, QueueError, StoreError
 from galaxy.domain.log import START
 from galaxy.domain.models import Frozen, NewVersion, VersionRef
+from galaxy.domain.reasons import cancelled_by
 from galaxy.domain.states import VersionState
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class Releases:
         )
         ref = VersionRef(request.app, created.number)
         if not created.repeated:
-            self._announcer.tell(ref.app)
+            self._announcer.announce(ref.app)
             self._enqueue(ref)
         return Deployed(
             app=ref.app,
@@ -143,14 +144,14 @@ class Releases:
         who = parse_who(by, path="by")
         self._store.version(ref)
         try:
-            state = self._store.cancel(ref, f"Cancelled by {who}.")
+            state = self._store.cancel(ref, cancelled_by(who))
         except IllegalTransition:
             now = self._store.version(ref).state
             raise IllegalTransition(
                 f"Version {number} of {ref.app} is {now} and can't be cancelled.",
                 "Deploy another version to replace it." if now is VersionState.ACTIVE else "",
             ) from None
-        self._announcer.tell(ref.app)
+        self._announcer.announce(ref.app)
         return state
 
     def _cursor_now(self, app: str) -> str:

@@ -27,7 +27,7 @@ from galaxy.services.rebuilds import Rebuilds
 from galaxy.services.snapshots import Platforms, SnapshotReader
 from galaxy.services.throttled_registry import ThrottledRegistry
 from galaxy.settings import Settings
-from tests.support.stores import deploy, make_store
+from tests.support.stores import RAINED, deploy, make_store
 
 if TYPE_CHECKING:
     from galaxy.adapters.queue import TaskQueue
@@ -207,7 +207,7 @@ class Harbour:
     def fail(self, ref: VersionRef) -> None:
         """All attempts fail."""
         for _ in range(4):
-            self.store.fail(self.pull(ref), "It rained.", retry_in_s=0, steps=())
+            self.store.fail(self.pull(ref), RAINED, retry_in_s=0, steps=())
 
     def run_app(self, app: str) -> VersionRef:
         """A person's version of the app is active."""

@@ -158,7 +158,7 @@ class Workshop:
 
     def deploy(self) -> VersionRef:
         ref = deploy(self.store)
-        self.announcer.tell(APP)
+        self.announcer.announce(APP)
         return ref
 
     def run(self, ref: VersionRef, on_step: Callable[[Attempt, Step], None] = lambda *_: None) -> Outcome:

@@ -13,7 +13,7 @@ from galaxy.domain.errors import EngineError
 from galaxy.domain.names import LeaseRef, app_image, attempt_tag, container_name, volume_name
 from galaxy.services.reaper import Reaper
 from tests.support.fake_engine import FakeEngine
-from tests.support.stores import claim, deploy, make_store
+from tests.support.stores import RAINED, claim, deploy, make_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +35,7 @@ class World:
 
     def dead_attempt(self, app: str) -> Attempt:
         attempt = claim(self.store, deploy(self.store, app))
-        self.store.fail(attempt, "It failed.", retry_in_s=60, steps=())
+        self.store.fail(attempt, RAINED, retry_in_s=60, steps=())
         return attempt
 
     def container(self, attempt: Attempt) -> str:

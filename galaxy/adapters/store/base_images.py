@@ -2,29 +2,68 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 import structlog
-from redis.exceptions import LockError, RedisError
 
-from galaxy.adapters.store.scripts import RedisScripts, translated
+from galaxy.adapters.store.leader import only_poller
+from galaxy.adapters.store.scripts import RedisScripts, Script, translated
 from galaxy.adapters.store.snapshots import read_snapshots
 from galaxy.domain.base_images.base_image import BaseImage, UpdateProgress
 from galaxy.domain.base_images.checks import CheckLease, CheckPostponed, CheckResult
 from galaxy.domain.base_images.fan_out import LatePage
 from galaxy.domain.base_images.image_reference import ImageReference, familiar_name
 from galaxy.domain.errors import InvalidInput, NotFound
+from galaxy.domain.reasons import cut
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
     from redis import Redis
 
     from galaxy.adapters.store.keys import Keys
+    from galaxy.adapters.store.scripts import Argument, Call
     from galaxy.domain.base_images.updates import AppSnapshot, Updates
 
 logger = structlog.get_logger(__name__)
+
+_TAKE_CHECKS: Final = Script(
+    "take_checks",
+    ("base_images", "updates"),
+    (
+        "limit", "lease_ms", "rate", "burst", "only", "dependents_prefix", "base_image_prefix",
+        "budget_prefix", "update_prefix", "handed_out_prefix", "late_prefix", "ahead_prefix",
+    ),
+)  # fmt: skip
+_RECORD_CHECK: Final = Script(
+    "record_check",
+    (
+        "base_images", "base_image", "update", "updates", "handed_out", "late", "dependents", "platforms",
+        "budget", "ahead",
+    ),
+    (
+        "image", "token", "next_check_in_ms", "pause_ms", "error_text", "digest", "platform_digest", "content",
+        "more_requests",
+    ),
+)  # fmt: skip
+_PAUSE: Final = Script("pause", ("budget",), ("pause_ms",))
+_READ_SNAPSHOTS: Final = Script(
+    "read_snapshots",
+    ("platforms", "apps"),
+    (
+        "content", "way", "limit", "after", "app_prefix", "version_prefix", "made_prefix",
+        "unfinished_prefix",
+    ),
+)  # fmt: skip
+_SET_UPDATES: Final = Script(
+    "set_updates",
+    ("app", "unfinished", "due", "activity", "ended", "outbox", "outbox_apps", "updates"),
+    ("app", "choice", "version_prefix", "late_prefix"),
+)
+_INDEX_APP: Final = Script(
+    "index_app", ("app", "base_images"), ("app", "version_prefix", "dependents_prefix", "references")
+)
 
 _PROGRESS = ("number", "state", "wave", "dependents", "created", "built", "failed", "reason")
 _ALL = "*"
@@ -56,27 +95,9 @@ class BaseImageStore:
 
     # -- checks
 
-    @contextmanager
-    def only_poller(self, lease_s: float) -> Iterator[Callable[[], bool]]:
-        """Keeps other pollers away: those that hang would take all the slots of control workers.
-
-        Yields a function that renews this, and returns False when somebody else polls.
-        """
-        lock = self._redis.lock(self._keys.polling(), timeout=lease_s, blocking=False, thread_local=False)
-
-        def renew() -> bool:
-            with translated():
-                try:
-                    return bool(lock.reacquire() if lock.local.token else lock.acquire())
-                except LockError:
-                    return False
-
-        try:
-            yield renew
-        finally:
-            if lock.local.token:
-                with suppress(RedisError):  # it ends by itself
-                    lock.release()
+    def only_poller(self, lock_s: float) -> AbstractContextManager[Callable[[], bool]]:
+        """Keeps other pollers away; see `galaxy.adapters.store.leader.only_poller`."""
+        return only_poller(self._redis, self._keys, lock_s=lock_s)
 
     def take_checks(self, limit: int) -> tuple[CheckLease, ...]:
         """Takes up to `limit` base images whose check is due; each is nobody else's until the lease runs out."""
@@ -99,7 +120,7 @@ class BaseImageStore:
 
     def record(self, answers: Sequence[CheckResult]) -> list[bool]:
         """Records what came of checks; with a changed content, also the update. Returns for each whether that began."""
-        replies = self._scripts.run_each("record_check", map(self._call, answers))
+        replies = self._scripts.run_each(_RECORD_CHECK, map(self._record_check, answers))
         return [reply == "changed" for reply in replies]
 
     # -- pauses
@@ -120,7 +141,8 @@ class BaseImageStore:
 
     def pause(self, registry: str, seconds: float) -> None:
         """Keeps all workers from asking a registry for so long."""
-        self._scripts.run("pause", [self._keys.budget(registry)], [int(seconds * 1000)])
+        names = {"budget": self._keys.budget(registry)}
+        self._scripts.run(_PAUSE, _PAUSE.call(names, {"pause_ms": int(seconds * 1000)}))
 
     # -- platforms
 
@@ -188,11 +210,14 @@ class BaseImageStore:
         Raises:
             NotFound: The app was never deployed; or is to be pinned and no version is active that was built on a tag.
         """
-        reply, digest = self._scripts.run(
-            "set_updates",
-            [*self._keys.of_version(app, 0), self._keys.updates()],
-            [app, updates, self._keys.all_versions(), self._keys.late("")],
-        )
+        names = {**self._keys.of_app(app), "updates": self._keys.updates()}
+        arguments: dict[str, Argument] = {
+            "app": app,
+            "choice": updates,
+            "version_prefix": self._keys.all_versions(),
+            "late_prefix": self._keys.late(""),
+        }
+        reply, digest = self._scripts.run(_SET_UPDATES, _SET_UPDATES.call(names, arguments))
         if reply == "missing":
             raise NotFound(f"There is no app {app}.", "`galaxy apps` lists all.")
         if reply == "nothing active":
@@ -243,50 +268,81 @@ class BaseImageStore:
     def _index(self, app: str) -> None:
         keys = self._keys
         numbers = cast("list[str | None]", self._redis.hmget(keys.app(app), ["last", "active"]))
-        arguments = [app, keys.versions(app), keys.dependents("")]
+        references: dict[str, str] = {}
         for number in dict.fromkeys(filter(None, numbers)):
             name = cast("str | None", self._redis.hget(keys.version(app, int(number)), "base_image"))
             if name:
-                arguments += [number, _indexed_under(name, app=app, version=int(number))]
-        self._scripts.run("index_app", [keys.app(app), keys.base_images()], arguments)
+                references[number] = _indexed_under(name, app=app, version=int(number))
+        names = {"app": keys.app(app), "base_images": keys.base_images()}
+        arguments: dict[str, Argument] = {
+            "app": app,
+            "version_prefix": keys.all_versions(),
+            "dependents_prefix": keys.dependents(""),
+            "references": references,
+        }
+        self._scripts.run(_INDEX_APP, _INDEX_APP.call(names, arguments))
 
     def _take(self, limit: int, only: str) -> list[list[str]]:
-        keys = self._keys
-        prefixes = (
-            keys.dependents, keys.base_image, keys.budget, keys.update, keys.handed_out, keys.late, keys.ahead,
-        )  # fmt: skip
-        rate = self._requests_per_s
-        rows: list[list[str]] = self._scripts.run(
-            "take_checks",
-            [keys.base_images(), keys.updates()],
-            [limit, self._lease_ms, rate, max(1, rate * 5), only, *(prefix("") for prefix in prefixes)],
-        )
+        keys, rate = self._keys, self._requests_per_s
+        arguments: dict[str, Argument] = {
+            "limit": limit,
+            "lease_ms": self._lease_ms,
+            "rate": rate,
+            "burst": max(1, rate * 5),
+            "only": only,
+            "dependents_prefix": keys.dependents(""),
+            "base_image_prefix": keys.base_image(""),
+            "budget_prefix": keys.budget(""),
+            "update_prefix": keys.update(""),
+            "handed_out_prefix": keys.handed_out(""),
+            "late_prefix": keys.late(""),
+            "ahead_prefix": keys.ahead(""),
+        }
+        names = {"base_images": keys.base_images(), "updates": keys.updates()}
+        rows: list[list[str]] = self._scripts.run(_TAKE_CHECKS, _TAKE_CHECKS.call(names, arguments))
         return rows
 
-    def _call(self, answer: CheckResult) -> tuple[list[str], list[str | int]]:
-        """Keys and arguments of the script."""
+    def _record_check(self, answer: CheckResult) -> Call:
         keys, image, found = self._keys, answer.check.image, answer.found
-        names = [
-            keys.base_images(), keys.base_image(image), keys.update(image), keys.updates(),
-            keys.handed_out(image), keys.late(image), keys.dependents(image), keys.platforms(),
-            keys.budget(image.partition("/")[0]), keys.ahead(image),
-        ]  # fmt: skip
-        details: list[str | int] = ["", "", "", 0]
-        if found:
-            details = [found.digest, found.platform_digest or "", found.content, found.requests - 1]
-        times = (int(answer.next_check_in_s * 1000), int(answer.pause_s * 1000))
-        return names, [image, answer.check.token, times[0], answer.error, times[1], *details]
+        names = {
+            "base_images": keys.base_images(),
+            "base_image": keys.base_image(image),
+            "update": keys.update(image),
+            "updates": keys.updates(),
+            "handed_out": keys.handed_out(image),
+            "late": keys.late(image),
+            "dependents": keys.dependents(image),
+            "platforms": keys.platforms(),
+            "budget": keys.budget(image.partition("/")[0]),
+            "ahead": keys.ahead(image),
+        }
+        arguments: dict[str, Argument] = {
+            "image": image,
+            "token": answer.check.token,
+            "next_check_in_ms": int(answer.next_check_in_s * 1000),
+            "pause_ms": int(answer.pause_s * 1000),
+            "error_text": cut(answer.error),
+            "digest": found.digest if found else "",
+            "platform_digest": (found.platform_digest if found else None) or "",
+            "content": found.content if found else "",
+            "more_requests": found.requests - 1 if found else 0,
+        }
+        return _RECORD_CHECK.call(names, arguments)
 
     def _read(self, way: str, limit: int, apps: str, content: str, after: str) -> _Page:
         keys = self._keys
-        last, scores, snapshots = self._scripts.run(
-            "read_snapshots",
-            [keys.platforms(), apps],
-            [
-                content, way, limit, after,
-                keys.app(""), keys.all_versions(), keys.made(""), keys.unfinished(""),
-            ],
-        )  # fmt: skip
+        arguments: dict[str, Argument] = {
+            "content": content,
+            "way": way,
+            "limit": limit,
+            "after": after,
+            "app_prefix": keys.app(""),
+            "version_prefix": keys.all_versions(),
+            "made_prefix": keys.made(""),
+            "unfinished_prefix": keys.unfinished(""),
+        }
+        names = {"platforms": keys.platforms(), "apps": apps}
+        last, scores, snapshots = self._scripts.run(_READ_SNAPSHOTS, _READ_SNAPSHOTS.call(names, arguments))
         return _Page(last, read_snapshots(snapshots), dict(zip(scores[::2], scores[1::2], strict=True)))
 
 
