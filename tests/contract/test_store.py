@@ -20,7 +20,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
 from galaxy.adapters.store.keys import Keys
-from galaxy.adapters.store.scripts import RedisScripts, _source
+from galaxy.adapters.store.scripts import RedisScripts
+from galaxy.adapters.store.versions import _CANCEL
 from galaxy.domain.errors import IdempotencyConflict, IllegalTransition, NotFound, StoreError
 from galaxy.domain.models import Attempt, Failure, LeaseState, NotClaimed, VersionRef
 from galaxy.domain.reasons import WORKER_LOST, cancelled_by
@@ -523,21 +524,22 @@ def test_events_move_a_version_as_told_and_change_nothing_else(
 def test_every_move_that_the_table_lacks_is_refused(
     store: AllStores, redis: Redis, key_prefix: str, from_state: VersionState
 ) -> None:
-    prelude, _, _ = _source("renew").partition("-- Renews the lease")
-    move = redis.register_script(prelude + "return move(VERSION, ARGV[1], ARGV[2]) or 'moved'")
+    head, _, _ = _CANCEL.source.partition("local state, ended_by")
+    move = redis.register_script(head + "return move(VERSION, call_id, reason) or 'moved'")
     keys = Keys(key_prefix)
     ref = deploy(store)
     names = keys.of_version(*ref)
     scripts = RedisScripts(redis)
-    scripts._scripts["move"] = move
+    scripts._loaded[_CANCEL] = move
     for to in S:
         redis.hset(keys.version(*ref), "state", from_state)
+        call = _CANCEL.call(names, {"call_id": to, "reason": RAINED.model_dump_json()})
         if to in TRANSITIONS[from_state]:
-            assert scripts.run("move", names, [f"{APP} 1", to]) == "moved"
+            assert scripts.run(_CANCEL, call) == "moved"
             assert store.version(ref).state is to
         else:
             with pytest.raises(IllegalTransition, match=f"from {from_state} to {to}"):
-                scripts.run("move", names, [f"{APP} 1", to])
+                scripts.run(_CANCEL, call)
             assert store.version(ref).state is from_state
 
 

@@ -47,7 +47,7 @@ class World:
 
     def use_registry(self, authority: str) -> None:
         self.registry = authority
-        self.reaper = Reaper(self.store, DockerEngine(), name=self.name, registry=authority)
+        self.reaper = Reaper(self.store, self.store, DockerEngine(), name=self.name, registry=authority)
 
     def claim(self, app: str = APP) -> Attempt:
         new = NewVersion(

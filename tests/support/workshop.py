@@ -121,7 +121,7 @@ class Workshop:
         self.announcer = announcer = Announcer(self.store, logbook)
         queue = cast("TaskQueue", self.queue)
         self.stage = BuildStage(
-            store=self.store,
+            leases=self.store,
             queue=queue,
             engine=self.engine,
             registry=cast("ThrottledRegistry", self.registry),
@@ -135,7 +135,7 @@ class Workshop:
             default_base_image=ImageReference.parse(self.settings.default_base_image),
         )
         self.releases = Releases(self.store, queue, logbook, announcer, rules=rules, retention_s=3600)
-        self.reconciler = Reconciler(self.store, queue, announcer, page=2)
+        self.reconciler = Reconciler(self.store, self.store, self.store, queue, announcer, page=2)
 
     def close(self) -> None:
         self._redis.close()

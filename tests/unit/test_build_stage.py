@@ -575,7 +575,7 @@ def test_whoever_finds_the_last_attempt_lost_says_that_the_build_has_failed(work
     ref = workshop.deploy()
     for _ in range(3):
         claim(workshop.dying, ref)
-        workshop.dying.end_lost(ref, "lost")
+        workshop.dying.end_lost(ref, WORKER_LOST)
     claim(workshop.dying, ref)
     with pytest.raises(BuildFailed):
         workshop.run(ref)

@@ -31,7 +31,7 @@ class World:
         self.redis = fakeredis.FakeRedis(version=(7, 0), decode_responses=True)
         self.store = make_store(self.redis, NAME)
         self.engine = FakeEngine()
-        self.reaper = Reaper(self.store, self.engine, name=NAME, registry=REGISTRY)
+        self.reaper = Reaper(self.store, self.store, self.engine, name=NAME, registry=REGISTRY)
 
     def dead_attempt(self, app: str) -> Attempt:
         attempt = claim(self.store, deploy(self.store, app))

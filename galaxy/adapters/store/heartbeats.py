@@ -35,7 +35,9 @@ class HeartbeatStore:
     def record_heartbeat(self, name: str) -> None:
         """Remembers that something periodic did its work just now; `galaxy/domain/heartbeats.py` has the names."""
         arguments: dict[str, Argument] = {"name": name, "forgotten_after_ms": _REMEMBERED_MS}
-        self._scripts.run(_RECORD_HEARTBEAT, _RECORD_HEARTBEAT.call(self._names(), arguments))
+        self._scripts.run(
+            _RECORD_HEARTBEAT, _RECORD_HEARTBEAT.call({"heartbeats": self._keys.heartbeats()}, arguments)
+        )
 
     def forget_heartbeat(self, name: str) -> None:
         """Something periodic has ended as it should: nobody has to miss it."""
@@ -44,9 +46,8 @@ class HeartbeatStore:
 
     def heartbeats(self) -> dict[str, Heartbeat]:
         """When everything periodic last did its work; what has not done so for a day is not among it."""
-        flat = self._scripts.run(_READ_HEARTBEATS, _READ_HEARTBEATS.call(self._names()))
+        flat = self._scripts.run(
+            _READ_HEARTBEATS, _READ_HEARTBEATS.call({"heartbeats": self._keys.heartbeats()})
+        )
         rows = zip(*(iter(flat),) * 3, strict=True)
         return {name: Heartbeat(int(at_ms), int(age_ms) / 1000) for name, at_ms, age_ms in rows}
-
-    def _names(self) -> dict[str, str]:
-        return {"heartbeats": self._keys.heartbeats()}

@@ -1,7 +1,7 @@
 -- include: activity.lua
 -- include: outbox.lua
 -- include: due.lua
--- Needs: UNFINISHED, ENDED
+-- Needs: UNFINISHED, DUE, ENDED
 
 -- These come from galaxy/domain/states.py.
 local TRANSITIONS = {@TRANSITIONS@}
