@@ -5,11 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from functools import cache, cached_property
-
-from redis import Redis
-from redis.backoff import ExponentialBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.retry import Retry
+from typing import TYPE_CHECKING
 
 from galaxy.adapters.addresses import addresses_of, own_addresses
 from galaxy.adapters.engine.docker.disk_watch import DiskLimits
@@ -18,10 +14,12 @@ from galaxy.adapters.engine.docker.isolation import Isolation
 from galaxy.adapters.logs.stream import LogStream
 from galaxy.adapters.logs.writer import LogWriter
 from galaxy.adapters.queue import TaskQueue
+from galaxy.adapters.redis_client import BRIEF, COMMAND_TIMEOUT_S, PATIENT, redis_client
 from galaxy.adapters.redis_probe import quick_redis
 from galaxy.adapters.registry import RegistryClient
 from galaxy.adapters.store.apps import AppList
 from galaxy.adapters.store.base_images import BaseImageStore
+from galaxy.adapters.store.dependents import DependentStore
 from galaxy.adapters.store.heartbeats import HeartbeatStore
 from galaxy.adapters.store.keys import Keys
 from galaxy.adapters.store.leader import LeaderLock
@@ -48,13 +46,9 @@ from galaxy.services.snapshots import Platforms, SnapshotReader
 from galaxy.services.throttled_registry import ThrottledRegistry
 from galaxy.settings import Settings
 
-#: Seconds a Redis command may take.
-_REDIS_TIMEOUT_S = 2.0
-#: How often it is tried again then. A Redis that refuses connections is given about three seconds, enough for its
-#: restart; one that hangs is given up after some seventeen.
-_PATIENT = Retry(ExponentialBackoff(cap=1, base=0.05), 6)
-#: For those who have patience of their own, or can do without: a Redis that hangs is given up at once.
-_BRIEF = Retry(ExponentialBackoff(cap=0.2, base=0.05), 3, (RedisConnectionError,))
+if TYPE_CHECKING:
+    from redis import Redis
+    from redis.retry import Retry
 
 
 @dataclass(frozen=True)
@@ -112,7 +106,7 @@ class Pipeline:
     @cached_property
     def logbook(self) -> Logbook:
         """How services write to the apps' logs."""
-        return Logbook(self._logs(_BRIEF), LogWriter, attempt_max_bytes=self.settings.log_attempt_max_bytes)
+        return Logbook(self._logs(BRIEF), LogWriter, attempt_max_bytes=self.settings.log_attempt_max_bytes)
 
     @cached_property
     def announcer(self) -> Announcer:
@@ -122,7 +116,7 @@ class Pipeline:
     @cached_property
     def logs(self) -> LogStream:
         """The apps' logs, for reading."""
-        return self._logs(_PATIENT)
+        return self._logs(PATIENT)
 
     @cached_property
     def queue(self) -> TaskQueue:
@@ -194,6 +188,7 @@ class Pipeline:
         """What is watched for updates."""
         return BaseImages(
             store=self._base_image_store,
+            dependents=self._dependent_store,
             updates=self._update_store,
             heartbeats=self.heartbeats,
             registry=self.registry,
@@ -219,7 +214,7 @@ class Pipeline:
     def rebuilds(self) -> Rebuilds:
         """Automatic versions."""
         return Rebuilds(
-            self._update_store, self._base_image_store, self._snapshots, self.queue, self.announcer
+            self._update_store, self._dependent_store, self._snapshots, self.queue, self.announcer
         )
 
     @cached_property
@@ -251,7 +246,7 @@ class Pipeline:
     @cached_property
     def leadership(self) -> LeaderLock:
         """Beat's claim to lead; with a client that gives up soon, because it asks again soon."""
-        redis = quick_redis(self.settings.store_url.get_secret_value(), timeout_s=_REDIS_TIMEOUT_S)
+        redis = quick_redis(self.settings.store_url.get_secret_value(), timeout_s=COMMAND_TIMEOUT_S)
         return LeaderLock(redis, self.keys, lock_s=self.settings.beat_lock_s)
 
     @cached_property
@@ -284,7 +279,7 @@ class Pipeline:
     def _logs(self, retry: Retry) -> LogStream:
         settings = self.settings
         return LogStream(
-            _redis(settings.logs_url.get_secret_value(), decode_responses=False, retry=retry),
+            redis_client(settings.logs_url.get_secret_value(), decode_responses=False, retry=retry),
             self.keys,
             retention_s=settings.log_retention_s,
             max_bytes=settings.log_max_bytes,
@@ -299,7 +294,7 @@ class Pipeline:
 
     @cached_property
     def _store_redis(self) -> Redis:
-        return _redis(self.settings.store_url.get_secret_value())
+        return redis_client(self.settings.store_url.get_secret_value())
 
     @cached_property
     def _base_image_store(self) -> BaseImageStore:
@@ -314,6 +309,10 @@ class Pipeline:
             lease_s=6 * settings.registry_timeout_s,
             requests_per_s=settings.registry_requests_per_s,
         )
+
+    @cached_property
+    def _dependent_store(self) -> DependentStore:
+        return DependentStore(self._store_redis, self.keys)
 
     @cached_property
     def _update_store(self) -> UpdateStore:
@@ -336,7 +335,7 @@ class Pipeline:
     @cached_property
     def _snapshots(self) -> SnapshotReader:
         return SnapshotReader(
-            self._base_image_store, self._platforms, Compare(self.settings.base_image_compare)
+            self._dependent_store, self._platforms, Compare(self.settings.base_image_compare)
         )
 
 
@@ -344,13 +343,3 @@ class Pipeline:
 def pipeline() -> Pipeline:
     """This process's pipeline, from the environment. Never called before a fork."""
     return Pipeline(Settings())
-
-
-def _redis(url: str, *, decode_responses: bool = True, retry: Retry = _PATIENT) -> Redis:
-    return Redis.from_url(
-        url,
-        decode_responses=decode_responses,
-        socket_timeout=_REDIS_TIMEOUT_S,
-        socket_connect_timeout=_REDIS_TIMEOUT_S,
-        retry=retry,
-    )

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from galaxy.adapters.registry import RegistryClient
     from galaxy.adapters.store.base_images import BaseImageStore
+    from galaxy.adapters.store.dependents import DependentStore
     from galaxy.adapters.store.heartbeats import HeartbeatStore
     from galaxy.adapters.store.updates import UpdateStore
     from galaxy.domain.base_images.base_image import BaseImage
@@ -55,6 +56,7 @@ class BaseImages:
         self,
         *,
         store: BaseImageStore,
+        dependents: DependentStore,
         updates: UpdateStore,
         heartbeats: HeartbeatStore,
         registry: RegistryClient,
@@ -65,6 +67,7 @@ class BaseImages:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._store = store
+        self._dependents = dependents
         self._updates = updates
         self._heartbeats = heartbeats
         self._registry = registry
@@ -192,7 +195,7 @@ class BaseImages:
         Raises:
             NotFound: The app was never deployed; or there is nothing to pin it to.
         """
-        digest = self._store.set_updates(app, updates)
+        digest = self._dependents.set_updates(app, updates)
         if updates is Updates.ON:
             self._admit_rebuilds()
         return digest

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from galaxy.adapters.queue import TaskQueue
-    from galaxy.adapters.store.base_images import BaseImageStore
+    from galaxy.adapters.store.dependents import DependentStore
     from galaxy.adapters.store.updates import UpdateStore
     from galaxy.services.announcer import Announcer
     from galaxy.services.snapshots import SnapshotReader
@@ -43,13 +43,13 @@ class Rebuilds:
     def __init__(
         self,
         store: UpdateStore,
-        base_images: BaseImageStore,
+        dependents: DependentStore,
         snapshots: SnapshotReader,
         queue: TaskQueue,
         announcer: Announcer,
     ) -> None:
         self._store = store
-        self._base_images = base_images
+        self._dependents = dependents
         self._indexed = False
         self._snapshots = snapshots
         self._queue = queue
@@ -107,7 +107,7 @@ class Rebuilds:
 
     def catch_up(self) -> None:
         """As `admit`, for the reconciler; also indexes some of the apps that are older than the index."""
-        self._indexed = self._indexed or not self._base_images.index_some(_INDEXED_AT_ONCE)
+        self._indexed = self._indexed or not self._dependents.index_some(_INDEXED_AT_ONCE)
         self._admit_and_resume(_MOST_ROUNDS_OF_RECONCILER)
 
     def _admit_and_resume(self, most_rounds: int) -> int:

@@ -180,7 +180,7 @@ class UpdatesMachine(RuleBasedStateMachine):
         try:
             self._come_to_rest()
             digest = harbour.tags._tags[IMAGE]
-            _, snapshots = harbour.images.dependents(IMAGE, digest, after="", limit=10)
+            _, snapshots = harbour.dependents.dependents(IMAGE, digest, after="", limit=10)
             assert [snapshot.app for snapshot in snapshots] == harbour.store.apps()
             for snapshot in snapshots:
                 assert harbour.snapshots.decide(snapshot, Wanted(IMAGE, digest, digest)).verdict in AT_REST, (
