@@ -22,6 +22,7 @@ def redis_client(url: str, *, decode_responses: bool = True, retry: Retry = PATI
     """A client of the store or of the logs.
 
     Args:
+        url: Where it is, with the login.
         decode_responses: Replies are text; else bytes.
         retry: How often a command is tried again, and how soon.
     """
