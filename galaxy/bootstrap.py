@@ -64,12 +64,12 @@ class Pipeline:
 
     @cached_property
     def store(self) -> VersionStore:
-        """Apps and versions."""
+        """The store of apps and versions."""
         return self._store_on(self._store_redis)
 
     @cached_property
     def leases(self) -> LeaseStore:
-        """Work on versions."""
+        """The store of attempts and the leases on versions."""
         settings = self.settings
         return LeaseStore(
             self._store_redis,
@@ -80,12 +80,12 @@ class Pipeline:
 
     @cached_property
     def outbox(self) -> Outbox:
-        """What happened to versions and is not in the apps' logs yet."""
+        """The announcements that are not in the apps' logs yet."""
         return Outbox(self._store_redis, self.keys)
 
     @cached_property
     def heartbeats(self) -> HeartbeatStore:
-        """Signs of life of everything periodic."""
+        """The last signs of life of everything periodic."""
         return HeartbeatStore(self._store_redis, self.keys)
 
     @cached_property
@@ -100,7 +100,7 @@ class Pipeline:
 
     @cached_property
     def app_list(self) -> AppList:
-        """All apps in a line each."""
+        """Reads the list of all apps."""
         return AppList(self._store_redis, self.keys)
 
     @cached_property
@@ -120,7 +120,7 @@ class Pipeline:
 
     @cached_property
     def queue(self) -> TaskQueue:
-        """Hints to the fleet."""
+        """Sends messages to the fleet's queues."""
         return TaskQueue(self.settings.broker_url.get_secret_value())
 
     @cached_property
@@ -141,7 +141,7 @@ class Pipeline:
 
     @cached_property
     def registry(self) -> RegistryClient:
-        """Where base images come from."""
+        """The client of the registries that base images come from."""
         return RegistryClient(
             docker_hub_mirror=self.settings.docker_hub_mirror,
             timeout_s=self.settings.registry_timeout_s,
@@ -151,7 +151,7 @@ class Pipeline:
 
     @cached_property
     def releases(self) -> Releases:
-        """Deploys."""
+        """Accepts deploys and cancels versions, wired for this process."""
         settings = self.settings
         rules = DeployRules(
             section=settings.settings_section,
@@ -172,7 +172,7 @@ class Pipeline:
 
     @cached_property
     def build_stage(self) -> BuildStage:
-        """Builds."""
+        """The build stage, wired for this process."""
         return BuildStage(
             leases=self.leases,
             queue=self.queue,
@@ -185,7 +185,7 @@ class Pipeline:
 
     @cached_property
     def base_images(self) -> BaseImages:
-        """What is watched for updates."""
+        """Checks base images for updates."""
         return BaseImages(
             store=self._base_image_store,
             dependents=self._dependent_store,
@@ -200,7 +200,7 @@ class Pipeline:
 
     @cached_property
     def fan_out(self) -> FanOut:
-        """From a changed base image to its dependents."""
+        """Hands the dependents of a changed base image out for rebuilding."""
         settings = self.settings
         return FanOut(
             self._update_store,
@@ -212,14 +212,14 @@ class Pipeline:
 
     @cached_property
     def rebuilds(self) -> Rebuilds:
-        """Automatic versions."""
+        """Makes and admits automatic versions."""
         return Rebuilds(
             self._update_store, self._dependent_store, self._snapshots, self.queue, self.announcer
         )
 
     @cached_property
     def reaper(self) -> Reaper:
-        """What dead attempts left on this worker's engine."""
+        """Removes what dead attempts left on this worker's engine."""
         return Reaper(
             self.store,
             self.leases,
@@ -230,28 +230,28 @@ class Pipeline:
 
     @cached_property
     def isolation_probe(self) -> IsolationProbe:
-        """What build containers on this process's engine can reach."""
+        """Finds out what build containers on this process's engine can reach."""
         return self._isolation_probe(self.registry)
 
     @cached_property
     def rollout(self) -> Rollout:
-        """Rollouts."""
+        """The rollout stage, wired for this process."""
         return Rollout(self.store, self.announcer)
 
     @cached_property
     def reconciler(self) -> Reconciler:
-        """Whatever waits or was lost."""
+        """The reconciler, wired for this process."""
         return Reconciler(self.store, self.leases, self.heartbeats, self.queue, self.announcer)
 
     @cached_property
     def leadership(self) -> LeaderLock:
-        """Beat's claim to lead; with a client that gives up soon, because it asks again soon."""
+        """The lock of the beat that leads; its client gives up soon, because beat asks again soon."""
         redis = quick_redis(self.settings.store_url.get_secret_value(), timeout_s=COMMAND_TIMEOUT_S)
         return LeaderLock(redis, self.keys, lock_s=self.settings.beat_lock_s)
 
     @cached_property
     def doctor(self) -> Doctor:
-        """Who tells what is wrong; with clients that give up soon."""
+        """The doctor, with clients that give up soon."""
         settings = self.settings
         registry = RegistryClient(
             docker_hub_mirror=settings.docker_hub_mirror,

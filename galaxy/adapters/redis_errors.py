@@ -41,7 +41,7 @@ def translated(server: str, url_setting: str) -> Iterator[None]:
         ) from error
     except RedisError as error:
         away = StoreError(
-            f"{server} can't be reached: {_told(error)}.", f"Check {url_setting} and that Redis runs."
+            f"{server} can't be reached: {_text(error)}.", f"Check {url_setting} and that Redis runs."
         )
         away.away = True
         raise away from error
@@ -51,11 +51,11 @@ def _refusal(error: ResponseError, server: str, url_setting: str) -> StoreError:
     if isinstance(error, NoPermissionError) or _SCRIPT_NOT_PERMITTED in str(error):
         return StoreError(
             f"{server} does not permit this to the user in {url_setting}.",
-            "Use one that may; docs/operations.md tells what each user needs.",
+            "Use one that may; docs/operations.md says what each user needs.",
         )
-    return StoreError(f"{server} refused a command: {_told(error)}.", "Look at its memory and its log.")
+    return StoreError(f"{server} refused a command: {_text(error)}.", "Look at its memory and its log.")
 
 
-def _told(error: RedisError) -> str:
-    """Some of its sentences end with a full stop, some do not."""
+def _text(error: RedisError) -> str:
+    """What redis-py says, without a full stop: some of its sentences end with one, some do not."""
     return str(error).rstrip(".")

@@ -25,7 +25,7 @@ _SENTENCES: Final = {
 
 
 class ActivityEntry(Frozen):
-    """One event of an app. `reason`: why it happened, if there is anything to tell; programs read `detail`."""
+    """One event of an app. `reason`: why it happened, if it was recorded; programs read `detail`."""
 
     at_ms: int
     app: str

@@ -27,7 +27,7 @@ class Announcement(Frozen):
     Attributes:
         id: `MILLISECONDS-COUNTER`; rises with each announcement of the app.
         event: The state it moved to; or `deployed`, `rebuild` or `handed_back`.
-        reason: Why it happened, if there is anything to tell.
+        reason: Why it happened, if it was recorded.
         attempt: The version's newest attempt then.
         by: Who deployed the version.
         image: What it was built as, with `image_digest`.

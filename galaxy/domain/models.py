@@ -99,7 +99,7 @@ class NewVersion(Frozen):
         env: Values of the settings' `env`; they are redacted from the log.
         base_reference: `base_image` in full, as the name of what the version depends on; empty if that is a digest,
             which never changes.
-        warnings: What the log tells about the settings, one sentence each.
+        warnings: What the log says about the settings, one sentence each.
     """
 
     app: str

@@ -100,5 +100,5 @@ def cut(text: str, max_bytes: int = MAX_MESSAGE_BYTES) -> str:
     encoded = text.encode(errors="backslashreplace")
     if len(encoded) <= max_bytes:
         return encoded.decode()
-    note = f" … [cut: it had {len(encoded)} bytes]"
-    return encoded[: max_bytes - len(note.encode())].decode(errors="ignore") + note
+    remark = f" … [cut: it had {len(encoded)} bytes]"
+    return encoded[: max_bytes - len(remark.encode())].decode(errors="ignore") + remark

@@ -63,7 +63,7 @@ class Reconciler:
         self._page = page
 
     def run(self) -> int:
-        """Looks at everything that is due now, and tells the logs of it; returns how many versions that was."""
+        """Looks at everything that is due now, then brings the logs up to date; returns how many versions were due."""
         try:
             return self._look_at_all()
         finally:

@@ -1,4 +1,4 @@
-"""When the next attempt starts, and how a failed one is told to Celery."""
+"""When the next attempt starts, and the error that a failed one raises in its task."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class WorkClaim:
         return taken
 
     def hand_back(self) -> bool:
-        """Lets another worker begin the attempt again; False if it has ended, or the store can't be told."""
+        """Lets another worker begin the attempt again; False if it has ended, or the store can't be reached."""
         try:
             attempt = self._taken or self._leases.claim(self._ref, self._id)
             if isinstance(attempt, NotClaimed) or self._leases.hand_back(attempt):

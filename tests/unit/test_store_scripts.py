@@ -13,6 +13,7 @@ import pytest
 import galaxy.adapters.logs
 import galaxy.adapters.store
 from galaxy.adapters.store.scripts import Script
+from galaxy.domain.states import VersionState
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -185,3 +186,13 @@ def test_moves_failures_and_supersessions_are_written_in_one_place() -> None:
     assert files_with(r"'XADD', OUTBOX") == {"outbox.lua"}
     assert files_with(r"'XADD', ACTIVITY") == {"activity.lua"}
     assert files_with(r"'created_at', now") == {"new_record.lua"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name for name in SCRIPTS if "work" in DECLARED[name][2].arguments]
+    + ["take_due", "unfinished", "lease", "end_attempt"],
+)
+def test_no_script_about_leases_knows_which_state_work_is_done_in(name: str) -> None:
+    code = re.sub(r"--.*", "", (STORE_LUA / f"{name}.lua").read_text())
+    assert not [state for state in VersionState if f"'{state}'" in code]

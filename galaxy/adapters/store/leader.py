@@ -56,7 +56,7 @@ class LeaderLock:
 
     @property
     def held(self) -> bool:
-        """Nobody else can lead at this moment. Asks nobody: it is the clock that tells."""
+        """Whether nobody else can lead at this moment, by this process's clock alone: Redis is not asked."""
         return time.monotonic() < self._leads_until
 
     def give_up(self) -> None:

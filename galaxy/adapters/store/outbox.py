@@ -62,11 +62,11 @@ class Outbox:
 
 
 def _announcement(entry_id: str, fields: Mapping[str, str]) -> Announcement:
-    """An entry of the stream; `outbox.lua` tells why the reason of most events is where a deploy's warnings are."""
+    """An entry of the stream. `outbox.lua` explains why a reason stands where a deploy has its warnings."""
     known: dict[str, Any] = {"id": entry_id, **fields}
     detail = known.pop("detail", "")
     if known["event"] != "deployed":
         reason = Reason.parse(known.pop("warnings", ""))
-        # releases that knew no reasons kept a sentence in `detail`, and all events of an app told its warnings
+        # releases that knew no reasons kept a sentence in `detail`, and repeated a version's warnings in all its events
         known["reason"] = reason if reason and not reason.is_plain else Reason.parse(detail)
     return Announcement.model_validate(known)
