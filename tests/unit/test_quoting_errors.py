@@ -51,7 +51,10 @@ def _redis(error: Exception) -> Callable[[], None]:
     [
         (
             _engine_refuses,
-            "The engine could not push the image: [redacted] do it with [redacted]. Operators: look at the engine's own log.",
+            (
+                "The engine could not push the image: [redacted] do it with [redacted]."
+                " Operators: look at the engine's own log."
+            ),
         ),
         (
             _engine_reports,
