@@ -76,10 +76,10 @@ def _deploy(here: Pipeline, app: str, image: str, digest: str) -> None:
         deployed_by="jane@example.com",
     )
     created = here.store.create_version(new, idempotency_key=uuid4().hex, fingerprint="", retention_s=3600)
-    attempt = here.store.claim(VersionRef(app, created.number))
+    attempt = here.leases.claim(VersionRef(app, created.number))
     if not isinstance(attempt, Attempt):
         raise CannotRun(f"{app} can't be built: {attempt}.")
-    here.store.record_progress(attempt, step=Step.PULL, base_digest=digest)
+    here.leases.record_progress(attempt, step=Step.PULL, base_digest=digest)
     built = BuiltImage(image=f"registry.invalid/apps/{app}:1", image_digest=digest, base_digest=digest)
-    here.store.finish(attempt, built, [])
+    here.leases.finish(attempt, built, [])
     here.rollout.run(attempt.ref)

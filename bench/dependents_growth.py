@@ -134,12 +134,12 @@ class _Update:
 
     def _build(self, here: Pipeline, member: str) -> None:
         app, number = member.split(" ")
-        attempt = here.store.claim(VersionRef(app, int(number)))
+        attempt = here.leases.claim(VersionRef(app, int(number)))
         if not isinstance(attempt, Attempt):
             raise CannotRun(f"Version {number} of {app} can't be built: {attempt}.")
         digest = str(attempt.wanted_digest)
         built = BuiltImage(image=f"registry.invalid/{app}:1", image_digest=digest, base_digest=digest)
-        here.store.finish(attempt, built, [])
+        here.leases.finish(attempt, built, [])
         here.rollout.run(attempt.ref)
         here.rebuilds.admit()
 

@@ -140,10 +140,10 @@ def _record(here: Pipeline, app: str) -> VersionRef:
 
 
 def _finish(here: Pipeline, ref: VersionRef) -> None:
-    attempt = here.store.claim(ref)
+    attempt = here.leases.claim(ref)
     if not isinstance(attempt, Attempt):
         raise CannotRun(f"{ref} can't be claimed: {attempt}.")
     digest = f"sha256:{'0' * 64}"
     image = BuiltImage(image=f"registry.invalid/{ref.app}:1", image_digest=digest, base_digest=digest)
-    here.store.finish(attempt, image, [])
+    here.leases.finish(attempt, image, [])
     here.rollout.run(ref)

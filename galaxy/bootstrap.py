@@ -7,11 +7,6 @@ from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING
 
-from redis import Redis
-from redis.backoff import ExponentialBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.retry import Retry
-
 from galaxy.adapters.addresses import addresses_of, own_addresses
 from galaxy.adapters.engine.docker.disk_watch import DiskLimits
 from galaxy.adapters.engine.docker.engine import DockerEngine
@@ -21,12 +16,17 @@ from galaxy.adapters.fingerprint import code_fingerprint
 from galaxy.adapters.logs.stream import LogStream
 from galaxy.adapters.logs.writer import LogWriter
 from galaxy.adapters.queue import TaskQueue
+from galaxy.adapters.redis_client import BRIEF, COMMAND_TIMEOUT_S, PATIENT, redis_client
 from galaxy.adapters.redis_probe import look_at_redis, quick_redis
 from galaxy.adapters.registry import RegistryClient
 from galaxy.adapters.store.apps import AppList
 from galaxy.adapters.store.base_images import BaseImageStore
+from galaxy.adapters.store.dependents import DependentStore
+from galaxy.adapters.store.heartbeats import HeartbeatStore
 from galaxy.adapters.store.keys import Keys
 from galaxy.adapters.store.leader import LeaderLock
+from galaxy.adapters.store.leases import LeaseStore
+from galaxy.adapters.store.outbox import Outbox
 from galaxy.adapters.store.updates import UpdateStore
 from galaxy.adapters.store.versions import VersionStore
 from galaxy.domain.base_images.image_reference import ImageReference
@@ -50,15 +50,10 @@ from galaxy.services.throttled_registry import ThrottledRegistry
 from galaxy.settings import current
 
 if TYPE_CHECKING:
-    from galaxy.settings import Settings
+    from redis import Redis
+    from redis.retry import Retry
 
-#: Seconds a Redis command may take.
-_REDIS_TIMEOUT_S = 2.0
-#: How often it is tried again then. A Redis that refuses connections is given about three seconds, enough for its
-#: restart; one that hangs is given up after some seventeen. The waits are redis-py's own, which takes no function.
-_PATIENT = Retry(ExponentialBackoff(cap=1, base=0.05), 6)
-#: For those who have patience of their own, or can do without: a Redis that hangs is given up at once.
-_BRIEF = Retry(ExponentialBackoff(cap=0.2, base=0.05), 3, (RedisConnectionError,))
+    from galaxy.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -74,8 +69,29 @@ class Pipeline:
 
     @cached_property
     def store(self) -> VersionStore:
-        """Apps and versions."""
+        """The store of apps and versions."""
         return self._store_on(self._store_redis)
+
+    @cached_property
+    def leases(self) -> LeaseStore:
+        """The store of attempts and the leases on versions."""
+        settings = self.settings
+        return LeaseStore(
+            self._store_redis,
+            self.keys,
+            lease_s=settings.lease_s,
+            requeue_after_s=settings.requeue_after_s,
+        )
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        """The announcements that are not in the apps' logs yet."""
+        return Outbox(self._store_redis, self.keys)
+
+    @cached_property
+    def heartbeats(self) -> HeartbeatStore:
+        """The last signs of life of everything periodic."""
+        return HeartbeatStore(self._store_redis, self.keys)
 
     @cached_property
     def hasty_store(self) -> VersionStore:
@@ -83,24 +99,29 @@ class Pipeline:
         return self._store_on(self._quick_redis)
 
     @cached_property
+    def hasty_heartbeats(self) -> HeartbeatStore:
+        """As `heartbeats`, for callers that must not block while Redis is down."""
+        return HeartbeatStore(self._quick_redis, self.keys)
+
+    @cached_property
     def app_list(self) -> AppList:
-        """All apps in a line each."""
+        """Reads the list of all apps."""
         return AppList(self._store_redis, self.keys)
 
     @cached_property
     def logbook(self) -> Logbook:
         """How services write to the apps' logs."""
-        return Logbook(self._logs(_BRIEF), LogWriter, attempt_max_bytes=self.settings.log_attempt_max_bytes)
+        return Logbook(self._logs(BRIEF), LogWriter, attempt_max_bytes=self.settings.log_attempt_max_bytes)
 
     @cached_property
     def announcer(self) -> Announcer:
         """Writes what happened to versions into the apps' logs."""
-        return Announcer(self.store, self.logbook)
+        return Announcer(self.outbox, self.logbook)
 
     @cached_property
     def logs(self) -> LogStream:
         """The apps' logs, for reading."""
-        return self._logs(_PATIENT)
+        return self._logs(PATIENT)
 
     @cached_property
     def queue(self) -> TaskQueue:
@@ -125,7 +146,7 @@ class Pipeline:
 
     @cached_property
     def registry(self) -> RegistryClient:
-        """Where base images come from."""
+        """The client of the registries that base images come from."""
         return RegistryClient(
             docker_hub_mirror=self.settings.docker_hub_mirror,
             timeout_s=self.settings.registry_timeout_s,
@@ -169,7 +190,7 @@ class Pipeline:
     def build_stage(self) -> BuildStage:
         """The build stage, with the engine of this process."""
         return BuildStage(
-            store=self.store,
+            leases=self.leases,
             queue=self.queue,
             engine=self.engine,
             registry=self._registries,
@@ -183,8 +204,9 @@ class Pipeline:
         """Checks base images for changes."""
         return BaseImages(
             store=self._base_image_store,
+            dependents=self._dependent_store,
             updates=self._update_store,
-            heartbeats=self.store,
+            heartbeats=self.heartbeats,
             registry=self.registry,
             platforms=self._platforms,
             snapshots=self._snapshots,
@@ -208,13 +230,19 @@ class Pipeline:
     def rebuilds(self) -> Rebuilds:
         """Makes automatic versions and admits them to the queue."""
         return Rebuilds(
-            self._update_store, self._base_image_store, self._snapshots, self.queue, self.announcer
+            self._update_store, self._dependent_store, self._snapshots, self.queue, self.announcer
         )
 
     @cached_property
     def reaper(self) -> Reaper:
         """Removes what dead attempts left on the engine of this process."""
-        return Reaper(self.store, self.engine, name=self.settings.name, registry=self.settings.registry)
+        return Reaper(
+            self.store,
+            self.leases,
+            self.engine,
+            name=self.settings.name,
+            registry=self.settings.registry,
+        )
 
     @cached_property
     def isolation_probe(self) -> IsolationProbe:
@@ -229,12 +257,12 @@ class Pipeline:
     @cached_property
     def reconciler(self) -> Reconciler:
         """Ends lost attempts and enqueues what waits."""
-        return Reconciler(self.store, self.queue, self.announcer)
+        return Reconciler(self.store, self.leases, self.heartbeats, self.queue, self.announcer)
 
     @cached_property
     def leadership(self) -> LeaderLock:
-        """Beat's claim to lead; with a client that gives up soon, because it asks again soon."""
-        redis = quick_redis(self.settings.store_url.get_secret_value(), timeout_s=_REDIS_TIMEOUT_S)
+        """The lock of the beat that leads; its client gives up soon, because beat asks again soon."""
+        redis = quick_redis(self.settings.store_url.get_secret_value(), timeout_s=COMMAND_TIMEOUT_S)
         return LeaderLock(redis, self.keys, lock_s=self.settings.beat_lock_s)
 
     @cached_property
@@ -257,6 +285,7 @@ class Pipeline:
             os.environ,
             probes=probes,
             store=self.hasty_store,
+            heartbeats=self.hasty_heartbeats,
             queue=self._quick_queue,
             registry=registry,
             base_images=self._base_images_of(self._quick_redis),
@@ -271,17 +300,14 @@ class Pipeline:
     def _logs(self, retry: Retry) -> LogStream:
         settings = self.settings
         return LogStream(
-            _redis(settings.logs_url.get_secret_value(), decode_responses=False, retry=retry),
+            redis_client(settings.logs_url.get_secret_value(), decode_responses=False, retry=retry),
             self.keys,
             retention_s=settings.log_retention_s,
             max_bytes=settings.log_max_bytes,
         )
 
     def _store_on(self, redis: Redis) -> VersionStore:
-        settings = self.settings
-        return VersionStore(
-            redis, self.keys, lease_s=settings.lease_s, requeue_after_s=settings.requeue_after_s
-        )
+        return VersionStore(redis, self.keys, requeue_after_s=self.settings.requeue_after_s)
 
     @cached_property
     def _quick_queue(self) -> TaskQueue:
@@ -293,7 +319,7 @@ class Pipeline:
 
     @cached_property
     def _store_redis(self) -> Redis:
-        return _redis(self.settings.store_url.get_secret_value())
+        return redis_client(self.settings.store_url.get_secret_value())
 
     @cached_property
     def _base_image_store(self) -> BaseImageStore:
@@ -308,6 +334,10 @@ class Pipeline:
             lease_s=6 * settings.registry_timeout_s,
             requests_per_s=settings.registry_requests_per_s,
         )
+
+    @cached_property
+    def _dependent_store(self) -> DependentStore:
+        return DependentStore(self._store_redis, self.keys)
 
     @cached_property
     def _update_store(self) -> UpdateStore:
@@ -330,7 +360,7 @@ class Pipeline:
     @cached_property
     def _snapshots(self) -> SnapshotReader:
         return SnapshotReader(
-            self._base_image_store, self._platforms, Compare(self.settings.base_image_compare)
+            self._dependent_store, self._platforms, Compare(self.settings.base_image_compare)
         )
 
 
@@ -338,13 +368,3 @@ class Pipeline:
 def pipeline() -> Pipeline:
     """This process's pipeline, from the environment. Never called before a fork."""
     return Pipeline(current())
-
-
-def _redis(url: str, *, decode_responses: bool = True, retry: Retry = _PATIENT) -> Redis:
-    return Redis.from_url(
-        url,
-        decode_responses=decode_responses,
-        socket_timeout=_REDIS_TIMEOUT_S,
-        socket_connect_timeout=_REDIS_TIMEOUT_S,
-        retry=retry,
-    )

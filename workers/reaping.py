@@ -42,7 +42,7 @@ def _forget_heartbeat() -> None:
     """Has the doctor not report a worker that was stopped on purpose."""
     for heartbeat in _heartbeats:
         with suppress(GalaxyError):  # then the heartbeat expires in a day
-            Pipeline(current()).hasty_store.forget_heartbeat(heartbeat)
+            Pipeline(current()).hasty_heartbeats.forget_heartbeat(heartbeat)
 
 
 def _run(heartbeat: str) -> None:
@@ -52,7 +52,7 @@ def _run(heartbeat: str) -> None:
         try:
             here.reaper.run()
             if not _stopping.is_set():
-                here.store.record_heartbeat(heartbeat)
+                here.heartbeats.record_heartbeat(heartbeat)
             if _stopping.is_set():  # since the line before
                 _forget_heartbeat()
         except GalaxyError as error:

@@ -46,9 +46,9 @@ def translated(server: str, url_setting: str) -> Iterator[None]:
         ) from error
     except RedisError as error:
         raise StoreUnavailable(
-            f"{server} can't be reached: {_told(error)}.",
+            f"{server} can't be reached: {_text(error)}.",
             "Check its address and that it runs.",
-            quotes=[_told(error)],
+            quotes=[_text(error)],
             setting=url_setting,
         ) from error
 
@@ -62,13 +62,13 @@ def _refusal(error: ResponseError, server: str, url_setting: str) -> StoreError:
             setting=url_setting,
         )
     return StoreError(
-        f"{server} refused a command: {_told(error)}.",
+        f"{server} refused a command: {_text(error)}.",
         "Look at its memory and its log.",
-        quotes=[_told(error)],
+        quotes=[_text(error)],
         setting=url_setting,
     )
 
 
-def _told(error: RedisError) -> str:
-    """Some of its sentences end with a full stop, some do not."""
+def _text(error: RedisError) -> str:
+    """What redis-py says, without a full stop: some of its sentences end with one, some do not."""
     return str(error).rstrip(".")

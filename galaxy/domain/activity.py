@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field, computed_field
 
-#: What each event of the store means; the keys are `deployed` and the states that the store notes.
+from galaxy.domain.models import Frozen
+from galaxy.domain.reasons import Reason
+
+#: What each event means; the keys are `deployed`, `rebuild` and the states that the store records.
 _SENTENCES: Final = {
     "deployed": "{by} deployed version {version}",
     "rebuild": "version {version} was made by a {by}",
@@ -21,21 +24,25 @@ _SENTENCES: Final = {
 }
 
 
-class ActivityEntry(BaseModel):
-    """One event of an app. `detail` is a sentence of its own, or empty."""
-
-    model_config = ConfigDict(frozen=True)
+class ActivityEntry(Frozen):
+    """One event of an app. `reason`: why it happened, if it was recorded; programs read `detail`."""
 
     at_ms: int
     app: str
     event: str
     version: int
     by: str
-    detail: str = ""
+    reason: Reason | None = Field(default=None, exclude=True)
+
+    @computed_field  # type: ignore[prop-decorator] # mypy knows no decorated properties
+    @property
+    def detail(self) -> str:
+        """Why it happened, as a sentence of its own; or empty."""
+        return self.reason.sentence if self.reason else ""
 
     @property
     def sentence(self) -> str:
         """What happened, for people."""
-        told = _SENTENCES.get(self.event, self.event + " version {version}")
-        told = told.format(by=self.by, version=self.version)
-        return f"{told}: {self.detail}" if self.detail else f"{told}."
+        template = _SENTENCES.get(self.event, self.event + " version {version}")
+        event = template.format(by=self.by, version=self.version)
+        return f"{event}: {self.detail}" if self.detail else f"{event}."

@@ -1,4 +1,4 @@
-"""What an app's log tells of the moves of its versions, in sentences.
+"""What an app's log says about the moves of its versions, in sentences.
 
 The store records an announcement in the same step as the move, so none is lost however a process ends.
 """
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from galaxy.domain.log import LogBlock
 from galaxy.domain.models import MAX_ATTEMPTS, Frozen
+from galaxy.domain.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +27,7 @@ class Announcement(Frozen):
     Attributes:
         id: `MILLISECONDS-COUNTER`; rises with each announcement of the app.
         event: The state it moved to; or `deployed`, `rebuild` or `handed_back`.
-        detail: Why, as a sentence.
+        reason: Why it happened, if it was recorded.
         attempt: The version's newest attempt then.
         by: Who deployed the version.
         image: What it was built as, with `image_digest`.
@@ -42,12 +43,17 @@ class Announcement(Frozen):
     attempt: int
     by: str
     base_image: str
-    detail: str = ""
+    reason: Reason | None = None
     image: str = ""
     image_digest: str = ""
     replaced: int | None = None
     retry_at: int | None = None
     warnings: str = ""
+
+    @property
+    def detail(self) -> str:
+        """Why it happened, as a sentence; or empty."""
+        return self.reason.sentence if self.reason else ""
 
     @property
     def at_ms(self) -> int:
@@ -60,13 +66,13 @@ class Announcement(Frozen):
         return self.at_ms * _PER_MS + int(self.id.partition("-")[2])
 
     def blocks(self) -> tuple[LogBlock, ...]:
-        """What the log tells of it."""
+        """What the log says about it."""
         attempt = self.attempt if self.event in _OF_ATTEMPTS else None
         head = LogBlock(text="", at_ms=self.at_ms, version=self.version, attempt=attempt)
-        return tuple(head._replace(text=text, error=error) for text, error in self._told())
+        return tuple(head._replace(text=text, error=error) for text, error in self._sentences())
 
-    def _told(self) -> Iterator[tuple[str, bool]]:
-        """Sentences, each with whether it tells of an error."""
+    def _sentences(self) -> Iterator[tuple[str, bool]]:
+        """Sentences, each with whether it is about an error."""
         n = self.version
         match self.event:
             case "deployed":

@@ -57,7 +57,7 @@ class LogBlock(NamedTuple):
         at_ms: When the first of them was read, milliseconds since the epoch.
         version: The version they belong to; None for lines about the app as a whole.
         attempt: The attempt they belong to, from 1; None outside the build stage.
-        error: What was printed on stderr, and sentences that tell of a failure.
+        error: What was printed on stderr, and sentences about a failure.
         continued: The text is a piece of one line that goes on in the next block of the stream.
     """
 
@@ -89,7 +89,7 @@ class LogFilter(NamedTuple):
     """Which lines a reader wants. None and False mean: all.
 
     Attributes:
-        errors: Only what was printed on stderr and sentences that tell of a failure.
+        errors: Only what was printed on stderr and sentences about a failure.
     """
 
     version: int | None = None

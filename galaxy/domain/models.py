@@ -5,9 +5,11 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
-from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, computed_field
 
+from galaxy.domain.reasons import Reason
 from galaxy.domain.states import FAILED, Step, VersionState
+from galaxy.domain.work import WorkKind
 
 MAX_ATTEMPTS = 4
 """The first attempt and up to three retries (the specification's number)."""
@@ -47,7 +49,7 @@ class Version(Frozen):
         image_digest: Manifest digest of `image` in its registry, once pushed.
         attempt: Number of the newest attempt; 0 before the first.
         step: The step that runs now.
-        failure: Why the last attempt failed, or the version ended.
+        reason: Why the last attempt failed, or the version ended; programs read `failure`.
         retry_at_ms: When the next attempt is due, in state `retrying`.
         deployed_by: Who asked for it.
         automatic: Made because the base image changed, not by a person.
@@ -64,13 +66,19 @@ class Version(Frozen):
     attempt: int = 0
     step: Step | None = None
     steps: tuple[StepTiming, ...] = ()
-    failure: str | None = None
+    reason: Reason | None = Field(default=None, exclude=True)
     retry_at_ms: int | None = None
     deployed_by: str
     automatic: bool = False
     rebuild_of: int | None = None
     created_at_ms: int
     finished_at_ms: int | None = None
+
+    @computed_field  # type: ignore[prop-decorator] # mypy knows no decorated properties
+    @property
+    def failure(self) -> str | None:
+        """Why the last attempt failed, or the version ended, as a sentence."""
+        return self.reason.sentence if self.reason else None
 
     @property
     def ref(self) -> VersionRef:
@@ -91,7 +99,7 @@ class NewVersion(Frozen):
         env: Values of the settings' `env`, by name; the log hides those that are not public.
         base_reference: `base_image` in full, as the name of what the version depends on; empty if that is a digest,
             which never changes.
-        warnings: What the log tells about the settings, one sentence each.
+        warnings: What the log says about the settings, one sentence each.
     """
 
     app: str
@@ -109,6 +117,7 @@ class Attempt(Frozen):
     """One run of the build stage, as its holder knows it.
 
     Attributes:
+        kind: The work that its lease is the right to.
         number: From 1 to `MAX_ATTEMPTS`.
         token: The fencing token of the lease: rises with each claim of the version.
         env: Values of the settings' `env`, by name; the log hides those that are not public.
@@ -116,6 +125,7 @@ class Attempt(Frozen):
         automatic: As `Version.automatic`.
     """
 
+    kind: WorkKind = WorkKind.BUILD
     app: str
     version: int
     number: int
@@ -133,14 +143,14 @@ class Attempt(Frozen):
 
 
 class NotClaimed(StrEnum):
-    """Why a delivery of a build task has nothing to do. None of these is an error."""
+    """Why a delivery of a task has no work to do. None of these is an error."""
 
     HELD = "held"
     """Another worker holds the lease."""
     NOT_DUE = "not_due"
     """The next attempt is due later."""
-    NOT_BUILDABLE = "not_buildable"
-    """The version is built, or final."""
+    NOT_CLAIMABLE = "not_claimable"
+    """This work is done, the version is final, or all attempts are used up."""
     EXPIRED = "expired"
     """The lease ran out and nobody has ended the attempt yet."""
 

@@ -15,19 +15,19 @@ VOLUME = "-volume-"
 
 
 class LeaseRef(NamedTuple):
-    """Names one claim of a version: the attempt that holds this fencing token."""
+    """Names one lease of work on a version: that of the attempt with this fencing token."""
 
     version: VersionRef
     token: int
 
 
-def container_name(pipeline: str, claim: LeaseRef) -> str:
-    """Unique for each claim: an engine keeps a removed container's name for a while."""
-    return f"{pipeline}-build-{claim.version.app}-v{claim.version.number}-{claim.token}"
+def container_name(pipeline: str, lease: LeaseRef) -> str:
+    """Unique for each lease: an engine keeps a removed container's name for a while."""
+    return f"{pipeline}-build-{lease.version.app}-v{lease.version.number}-{lease.token}"
 
 
 def parse_container_name(pipeline: str, name: str) -> LeaseRef | None:
-    """The claim that a container belongs to; None when it is not a build container of this pipeline."""
+    """The lease that a container belongs to; None when it is not a build container of this pipeline."""
     match = re.fullmatch(rf"{re.escape(pipeline)}-build-(\S+)-v(\d+)-(\d+)(?:{LOOK})?", name)
     return LeaseRef(VersionRef(match[1], int(match[2])), int(match[3])) if match else None
 
@@ -38,7 +38,7 @@ def volume_name(container: str, number: int) -> str:
 
 
 def parse_volume_name(pipeline: str, name: str) -> LeaseRef | None:
-    """The claim that a volume belongs to; None when it is not of a build container of this pipeline."""
+    """The lease that a volume belongs to; None when it is not of a build container of this pipeline."""
     match = re.fullmatch(rf"(.+){VOLUME}\d+", name)
     return parse_container_name(pipeline, match[1]) if match else None
 
@@ -48,12 +48,12 @@ def app_image(registry: str, ref: VersionRef) -> tuple[str, str]:
     return f"{registry}/{image_repository(AppName(ref.app))}", str(ref.number)
 
 
-def attempt_tag(pipeline: str, claim: LeaseRef) -> str:
+def attempt_tag(pipeline: str, lease: LeaseRef) -> str:
     """Tag of the image that an attempt commits, on its engine alone: it says whose image that is."""
-    return f"{claim.version.number}-{pipeline}-{claim.token}"
+    return f"{lease.version.number}-{pipeline}-{lease.token}"
 
 
 def parse_attempt_tag(pipeline: str, ref: VersionRef, tag: str) -> LeaseRef | None:
-    """The claim of this version that a tag stands for; None when it is none of this pipeline's."""
+    """The lease on this version that a tag stands for; None when it is none of this pipeline's."""
     match = re.fullmatch(rf"{ref.number}-{re.escape(pipeline)}-(\d+)", tag)
     return LeaseRef(ref, int(match[1])) if match else None

@@ -58,6 +58,9 @@ TRANSITIONS: Final = MappingProxyType(
 #: States in which a version still needs work. Everything else is final as far as a deploy is concerned.
 UNFINISHED: Final = frozenset({_S.QUEUED, _S.BUILDING, _S.RETRYING, _S.BUILT, _S.ROLLING_OUT})
 
+#: States of a version whose image does not exist yet: a newer version takes its place.
+UNBUILT: Final = frozenset({_S.QUEUED, _S.BUILDING, _S.RETRYING})
+
 #: Final states that mean that the version did not come to serve the app.
 FAILED: Final = frozenset({_S.BUILD_FAILED, _S.ROLLOUT_FAILED, _S.CANCELLED, _S.SUPERSEDED})
 

@@ -11,7 +11,7 @@ from galaxy.domain.errors import StoreError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from galaxy.adapters.store.versions import VersionStore
+    from galaxy.adapters.store.outbox import Outbox
     from galaxy.services.logbook import Logbook
 
 logger = structlog.get_logger(__name__)
@@ -21,18 +21,18 @@ _PAGE: Final = 100
 
 
 class Announcer:
-    """Tells the logs of moves: at once by whoever made the move, and later by the reconciler.
+    """Writes moves into the logs: at once for whoever made the move, and later for the reconciler.
 
     An announcement is in the store from the very move on, and is forgotten there once the log has it. Several may
     deliver the same one: the log takes it once.
     """
 
-    def __init__(self, store: VersionStore, logs: Logbook) -> None:
-        self._store = store
+    def __init__(self, outbox: Outbox, logs: Logbook) -> None:
+        self._outbox = outbox
         self._logs = logs
 
-    def tell(self, *apps: str) -> None:
-        """Brings the apps' logs up to date. Raises nothing: what fails now is told later."""
+    def announce(self, *apps: str) -> None:
+        """Brings the apps' logs up to date. Raises nothing: what fails now is announced later."""
         try:
             self._deliver(apps)
         except StoreError as error:
@@ -42,15 +42,15 @@ class Announcer:
         """Brings all logs up to date, for whoever died before it could.
 
         Raises:
-            StoreError: One of the two can't be reached; the rest is told next time.
+            StoreError: One of the two can't be reached; the rest is announced next time.
         """
-        while apps := self._store.outbox_apps(_APPS_AT_ONCE):
+        while apps := self._outbox.outbox_apps(_APPS_AT_ONCE):
             self._deliver(apps)
 
     def _deliver(self, apps: Sequence[str]) -> None:
         while apps:
-            outbox = self._store.outbox(apps, _PAGE)
-            announcements = [each for of_app in outbox.values() for each in of_app]
+            announced = self._outbox.outbox(apps, _PAGE)
+            announcements = [each for of_app in announced.values() for each in of_app]
             self._logs.announce(announcements)
-            self._store.mark_announced(announcements)
-            apps = [app for app, of_app in outbox.items() if len(of_app) == _PAGE]
+            self._outbox.mark_announced(announcements)
+            apps = [app for app, of_app in announced.items() if len(of_app) == _PAGE]

@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 
     from galaxy.adapters.registry import RegistryClient
     from galaxy.adapters.store.base_images import BaseImageStore
+    from galaxy.adapters.store.dependents import DependentStore
+    from galaxy.adapters.store.heartbeats import HeartbeatStore
     from galaxy.adapters.store.updates import UpdateStore
-    from galaxy.adapters.store.versions import VersionStore
     from galaxy.domain.base_images.base_image import BaseImage
     from galaxy.domain.base_images.updates import Update
     from galaxy.services.rebuilds import Rebuilds
@@ -57,8 +58,9 @@ class BaseImages:
         self,
         *,
         store: BaseImageStore,
+        dependents: DependentStore,
         updates: UpdateStore,
-        heartbeats: VersionStore,
+        heartbeats: HeartbeatStore,
         registry: RegistryClient,
         platforms: Platforms,
         snapshots: SnapshotReader,
@@ -67,6 +69,7 @@ class BaseImages:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._store = store
+        self._dependents = dependents
         self._updates = updates
         self._heartbeats = heartbeats
         self._registry = registry
@@ -194,7 +197,7 @@ class BaseImages:
             AppNotFound: The app was never deployed.
             NothingToPin: There is nothing to pin it to.
         """
-        digest = self._store.set_updates(app, updates)
+        digest = self._dependents.set_updates(app, updates)
         if updates is Updates.ON:
             self._admit_rebuilds()
         return digest

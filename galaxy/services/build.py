@@ -29,9 +29,11 @@ from galaxy.domain.errors import (
     QueueError,
     SetupFailed,
     StoreError,
+    UnexpectedError,
 )
 from galaxy.domain.models import MAX_ATTEMPTS, Attempt, BuiltImage, Failure, NotClaimed, VersionRef
 from galaxy.domain.names import LOOK, LeaseRef, app_image, attempt_tag, container_name
+from galaxy.domain.reasons import failed
 from galaxy.domain.states import Step
 from galaxy.services.lease import HeldLease, abandoned
 from galaxy.services.recorder import StepRecorder
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
     from galaxy.adapters.engine.ports import BuildContainer, Engine, Image
     from galaxy.adapters.logs.writer import LogWriter
     from galaxy.adapters.queue import TaskQueue
-    from galaxy.adapters.store.versions import VersionStore
+    from galaxy.adapters.store.leases import LeaseStore
     from galaxy.domain.log import Stream
     from galaxy.services.announcer import Announcer
     from galaxy.services.logbook import Logbook
@@ -72,7 +74,7 @@ class BuildStage:
     def __init__(  # noqa: PLR0913 - the parts of the outside world, and how to use them
         self,
         *,
-        store: VersionStore,
+        leases: LeaseStore,
         queue: TaskQueue,
         engine: Engine,
         registry: ThrottledRegistry,
@@ -80,7 +82,7 @@ class BuildStage:
         announcer: Announcer,
         settings: Settings,
     ) -> None:
-        self._store = store
+        self._leases = leases
         self._queue = queue
         self._engine = engine
         self._registry = registry
@@ -100,7 +102,7 @@ class BuildStage:
             AttemptFailed: It failed, and the next one is due in `retry_in_s`.
             BuildFailed: It failed, and it was the last.
         """
-        claim = WorkClaim(ref, self._store, self._queue, self._announcer)
+        claim = WorkClaim(ref, self._leases, self._queue, self._announcer)
         # the log is waited for last: by then, the attempt is recorded or handed back
         with ExitStack() as log_end:
             try:
@@ -111,7 +113,7 @@ class BuildStage:
             except (SystemExit, KeyboardInterrupt):  # this worker has to stop
                 if claim.hand_back():
                     log_end.close()
-                    self._announcer.tell(ref.app)
+                    self._announcer.announce(ref.app)
                 raise
 
     def _run(
@@ -119,7 +121,7 @@ class BuildStage:
     ) -> BuildResult:
         """Builds, and records how that ended. `log_end` closes the log."""
         logger.info("attempt.began", attempt=attempt.number, token=attempt.token)
-        record = StepRecorder(self._store, attempt, on_step)
+        record = StepRecorder(self._leases, attempt, on_step)
         with self._lease(attempt) as lease:  # held until the end of the attempt is recorded
             log = log_end.enter_context(self._logs.writer(attempt))
             try:
@@ -203,9 +205,9 @@ class BuildStage:
         return built
 
     def _finish(self, attempt: Attempt, built: BuiltImage, record: StepRecorder) -> None:
-        if lost_to := self._store.finish(attempt, built, record.timings):
+        if lost_to := self._leases.finish(attempt, built, record.timings):
             raise abandoned(attempt, lost_to)
-        self._announcer.tell(attempt.app)
+        self._announcer.announce(attempt.app)
 
     def _verified_command(
         self,
@@ -254,16 +256,17 @@ class BuildStage:
         if not isinstance(error, GalaxyError):
             where = "".join(traceback.format_exception(error))
             logger.error("build.unexpected_error", traceback=log.redact(where))
-        reason = log.reason(error)
+        message = log.reason(error)
         unwritten = _flush(log)
-        if unwritten not in reason:
-            reason += f" {unwritten}"
-        outcome = self._store.fail(
+        if unwritten not in message:
+            message += f" {unwritten}"
+        reason = failed(error.code if isinstance(error, GalaxyError) else UnexpectedError.code, message)
+        outcome = self._leases.fail(
             attempt, reason, retry_in_s=pause_s(attempt.number, error, self._settings), steps=record.timings
         )
         if not isinstance(outcome, Failure):
             return abandoned(attempt, outcome)
-        self._announcer.tell(attempt.app)
+        self._announcer.announce(attempt.app)
         return failure_of(attempt.ref, outcome, reason, automatic=attempt.automatic)
 
     def _signs_of_life(self, step: Step, check_cancelled: Callable[[], None]) -> SignsOfLife:
@@ -272,7 +275,7 @@ class BuildStage:
     def _lease(self, attempt: Attempt) -> HeldLease:
         lease_s = self._settings.lease_s
         return HeldLease(
-            self._store,
+            self._leases,
             attempt,
             renew_every_s=min(lease_s / 3, 2),
             lease_s=lease_s,

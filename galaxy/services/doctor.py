@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from galaxy.adapters.queue import TaskQueue
     from galaxy.adapters.registry import RegistryClient
     from galaxy.adapters.store.base_images import BaseImageStore
+    from galaxy.adapters.store.heartbeats import HeartbeatStore
     from galaxy.adapters.store.versions import VersionStore
     from galaxy.domain.diagnosis.engine import EngineFacts, RegistryFacts
     from galaxy.domain.diagnosis.finding import Finding
@@ -90,6 +91,7 @@ class Doctor:
         *,
         probes: Probes,
         store: VersionStore,
+        heartbeats: HeartbeatStore,
         queue: TaskQueue,
         registry: RegistryClient,
         base_images: BaseImageStore,
@@ -99,6 +101,7 @@ class Doctor:
         self._environ = environ
         self._probes = probes
         self._store = store
+        self._signs_of_life = heartbeats
         self._queue = queue
         self._registry = registry
         self._watched = base_images
@@ -185,7 +188,7 @@ class Doctor:
         counted = _ahead(self._queue.depths)
         # the store first: it answers at once, and must not wait for the broker
         listed = _outcome(_ahead(lambda: self._store.unfinished(_UNFINISHED_LIMIT)))
-        heartbeats = _outcome(_ahead(self._store.heartbeats))
+        heartbeats = _outcome(_ahead(self._signs_of_life.heartbeats))
         workers, depths = _outcome(asked), _outcome(counted)
         known = None if isinstance(workers, GalaxyError) else workers
         if isinstance(workers, GalaxyError):

@@ -121,13 +121,13 @@ class FanOut:
 
         The last wave never stops: nobody is left who could be spared.
         """
-        told = {
+        fields = {
             "image": familiar_name(update.image), "digest": update.digest, "wave": update.wave,
             "created": update.created, "built": update.built, "failed": update.failed,
         }  # fmt: skip
         if update.walked and not update.late:
             if self._store.advance(update, UpdateState.DONE) and update.created:
-                logger.info("update.done", **told)
+                logger.info("update.done", **fields)
             return False
         if not too_many_failed(update, self._failure_allowance):
             return self._store.advance(update, UpdateState.RUNNING, next_wave=True)
@@ -137,5 +137,5 @@ class FanOut:
             " go on."
         )
         if self._store.advance(update, UpdateState.PAUSED, reason=reason):
-            logger.warning("update.paused", reason=reason, **told)
+            logger.warning("update.paused", reason=reason, **fields)
         return False

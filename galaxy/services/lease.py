@@ -14,7 +14,7 @@ from galaxy.domain.states import VersionState
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from galaxy.adapters.store.versions import VersionStore
+    from galaxy.adapters.store.leases import LeaseStore
     from galaxy.domain.models import Attempt
 
 logger = structlog.get_logger(__name__)
@@ -30,9 +30,9 @@ class HeldLease:
     """
 
     def __init__(
-        self, store: VersionStore, attempt: Attempt, *, renew_every_s: float, lease_s: float, timeout_s: float
+        self, leases: LeaseStore, attempt: Attempt, *, renew_every_s: float, lease_s: float, timeout_s: float
     ) -> None:
-        self._store = store
+        self._leases = leases
         self._attempt = attempt
         self._renew_every_s = renew_every_s
         self._lease_s = lease_s
@@ -75,7 +75,7 @@ class HeldLease:
         while not self._released.wait(self._renew_every_s):
             asked_at = time.monotonic()
             try:
-                lost_to = self._store.renew(self._attempt)
+                lost_to = self._leases.renew(self._attempt)
             except StoreError as error:
                 logger.warning("lease.not_renewed", error=str(error))
                 continue

@@ -205,7 +205,7 @@ class Queries:
         """The cursor behind all that is told of a final version; None: not final, or the logs can't be reached now."""
         if version.state in UNFINISHED:
             return None
-        self._announcer.tell(version.app)  # whoever made the last move may not have come to it yet
+        self._announcer.announce(version.app)  # whoever made the last move may not have come to it yet
         with suppress(StoreError):
             return self._logs.cursor_now(version.app)
         return None

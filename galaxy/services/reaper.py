@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from galaxy.adapters.engine.ports import Engine, TaggedImage
+    from galaxy.adapters.store.leases import LeaseStore
     from galaxy.adapters.store.versions import VersionStore
     from galaxy.domain.names import LeaseRef
 
@@ -31,7 +32,7 @@ logger = structlog.get_logger(__name__)
 class Reaper:
     """Looks through one engine. The engine is asked first and the store afterwards: what begins in between lives.
 
-    Ours is what bears the name of a claim that the store gave: build containers and their volumes by their name,
+    Ours is what bears the name of a lease that the store gave: build containers and their volumes by their name,
     committed images by a tag that they have on their engine alone.
 
     Args:
@@ -39,8 +40,11 @@ class Reaper:
         registry: Host and port of the registry for app images.
     """
 
-    def __init__(self, store: VersionStore, engine: Engine, *, name: str, registry: str) -> None:
+    def __init__(
+        self, store: VersionStore, leases: LeaseStore, engine: Engine, *, name: str, registry: str
+    ) -> None:
         self._store = store
+        self._leases = leases
         self._engine = engine
         self._name = name
         self._registry = registry
@@ -63,8 +67,8 @@ class Reaper:
     def _containers(self, left: list[str]) -> int:
         removed = 0
         for container in self._engine.containers(f"{self._name}-build-"):
-            claim = parse_container_name(self._name, container.name)
-            if claim and self._has_ended(claim):
+            lease = parse_container_name(self._name, container.name)
+            if lease and self._has_ended(lease):
                 with _refusal_noted(left, f"container {container.name}"):
                     self._engine.remove_container(container.id)
                     logger.warning("container.reaped", container=container.name)
@@ -75,8 +79,8 @@ class Reaper:
         """An engine that died may have left them without their container."""
         removed = 0
         for volume in self._engine.volumes(f"{self._name}-build-"):
-            claim = parse_volume_name(self._name, volume)
-            if claim and self._has_ended(claim):
+            lease = parse_volume_name(self._name, volume)
+            if lease and self._has_ended(lease):
                 with _refusal_noted(left, f"volume {volume}"):
                     self._engine.remove_volume(volume)
                     logger.warning("volume.reaped", volume=volume)
@@ -86,16 +90,16 @@ class Reaper:
     def _images(self, left: list[str]) -> int:
         removed = 0
         for image in self._engine.tagged_images(f"{self._registry}/apps/"):
-            claim = self._claim_of(image)
-            if claim and self._has_ended(claim):
-                with _refusal_noted(left, f"image {self._own_name(claim)}"):
-                    removed += self._remove_unless_wanted(claim)
+            lease = self._lease_of(image)
+            if lease and self._has_ended(lease):
+                with _refusal_noted(left, f"image {self._own_name(lease)}"):
+                    removed += self._remove_unless_wanted(lease)
         return removed
 
-    def _has_ended(self, claim: LeaseRef) -> bool:
-        return self._store.lease_state(claim.version, claim.token) is LeaseState.ENDED
+    def _has_ended(self, lease: LeaseRef) -> bool:
+        return self._leases.lease_state(lease.version, lease.token) is LeaseState.ENDED
 
-    def _claim_of(self, image: TaggedImage) -> LeaseRef | None:
+    def _lease_of(self, image: TaggedImage) -> LeaseRef | None:
         ref = labelled_version(image.labels)
         if ref is None:
             return None
@@ -103,24 +107,24 @@ class Reaper:
         tags = (tag.removeprefix(f"{repository}:") for tag in image.tags if tag.startswith(f"{repository}:"))
         return next(filter(None, (parse_attempt_tag(self._name, ref, tag) for tag in tags)), None)
 
-    def _own_name(self, claim: LeaseRef) -> str:
-        repository, _ = app_image(self._registry, claim.version)
-        return f"{repository}:{attempt_tag(self._name, claim)}"
+    def _own_name(self, lease: LeaseRef) -> str:
+        repository, _ = app_image(self._registry, lease.version)
+        return f"{repository}:{attempt_tag(self._name, lease)}"
 
-    def _remove_unless_wanted(self, claim: LeaseRef) -> int:
+    def _remove_unless_wanted(self, lease: LeaseRef) -> int:
         """Looks again, now that nothing more can happen to the image: it may have been pushed since the first look."""
-        repository, tag = app_image(self._registry, claim.version)
-        of_claim = self._own_name(claim)
-        digest = self._store.version(claim.version).image_digest
-        for image in self._engine.tagged_images(of_claim):
-            if of_claim not in image.tags:
+        repository, tag = app_image(self._registry, lease.version)
+        of_lease = self._own_name(lease)
+        digest = self._store.version(lease.version).image_digest
+        for image in self._engine.tagged_images(of_lease):
+            if of_lease not in image.tags:
                 continue  # a longer one begins like it
-            # the claim's comes last: by it, the image is found again if one of them can't be removed
-            ours = [name for name in (f"{repository}:{tag}", of_claim) if name in image.tags]
+            # the lease's comes last: by it, the image is found again if one of them can't be removed
+            ours = [name for name in (f"{repository}:{tag}", of_lease) if name in image.tags]
             if digest and f"{repository}@{digest}" in image.digests:
                 ours = [
-                    of_claim
-                ]  # it became the version's: its worker died before it took the claim's tag away
+                    of_lease
+                ]  # it became the version's: its worker died before it took the lease's tag away
             elif len(ours) == len(image.tags) and self._remove_whole(image):
                 return 1
             for name in ours:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from galaxy.adapters.queue import TaskQueue
-    from galaxy.adapters.store.base_images import BaseImageStore
+    from galaxy.adapters.store.dependents import DependentStore
     from galaxy.adapters.store.updates import UpdateStore
     from galaxy.services.announcer import Announcer
     from galaxy.services.snapshots import SnapshotReader
@@ -43,13 +43,13 @@ class Rebuilds:
     def __init__(
         self,
         store: UpdateStore,
-        base_images: BaseImageStore,
+        dependents: DependentStore,
         snapshots: SnapshotReader,
         queue: TaskQueue,
         announcer: Announcer,
     ) -> None:
         self._store = store
-        self._base_images = base_images
+        self._dependents = dependents
         self._indexed = False
         self._snapshots = snapshots
         self._queue = queue
@@ -75,16 +75,16 @@ class Rebuilds:
             again = self._decide_again(image, [each for each in outcomes if isinstance(each, AppSnapshot)])
             if not again:
                 break
-        self._announcer.tell(*(each.ref.app for each in made))
+        self._announcer.announce(*(each.ref.app for each in made))
         if made and made[-1].free:
             with suppress(GalaxyError):  # as above
                 self._admit_waiting()
         needless = {call.app for call in calls} - {each.ref.app for each in made}
-        told = [
+        done_to_apps = [
             *(f"Made {each.ref}." for each in made),
             *(f"{app} needs no new version." for app in sorted(needless)),
         ]
-        return f"Update {update} of {familiar_name(image)}: {' '.join(told)}"
+        return f"Update {update} of {familiar_name(image)}: {' '.join(done_to_apps)}"
 
     def _decide_again(self, image: str, snapshots: Sequence[AppSnapshot]) -> list[NewVersionCall]:
         """About apps to which something happened since they were handed out. None are left if the update is over."""
@@ -107,7 +107,7 @@ class Rebuilds:
 
     def catch_up(self) -> None:
         """As `admit`, for the reconciler; also indexes some of the apps that are older than the index."""
-        self._indexed = self._indexed or not self._base_images.index_some(_INDEXED_AT_ONCE)
+        self._indexed = self._indexed or not self._dependents.index_some(_INDEXED_AT_ONCE)
         self._admit_and_resume(_MOST_ROUNDS_OF_RECONCILER)
 
     def _admit_and_resume(self, most_rounds: int) -> int:

@@ -8,13 +8,15 @@ import structlog
 
 from galaxy.domain.errors import GalaxyError, StoreError
 from galaxy.domain.heartbeats import RECONCILE
+from galaxy.domain.reasons import WORKER_LOST
 from galaxy.domain.states import VersionState
-from galaxy.services.retries import LOST_WORKER
 
 if TYPE_CHECKING:
     from galaxy.adapters.queue import TaskQueue
+    from galaxy.adapters.store.heartbeats import HeartbeatStore
+    from galaxy.adapters.store.leases import LeaseStore
     from galaxy.adapters.store.versions import VersionStore
-    from galaxy.domain.work import Due
+    from galaxy.domain.work import Due, WorkKind
     from galaxy.services.announcer import Announcer
 
 logger = structlog.get_logger(__name__)
@@ -41,18 +43,27 @@ class _Broker(NamedTuple):
 
 
 class Reconciler:
-    """Ends attempts whose lease ran out, and enqueues again what waits unclaimed. Looks only at what is due."""
+    """Ends work whose lease ran out, and enqueues again what waits unclaimed. Looks only at what is due."""
 
-    def __init__(
-        self, store: VersionStore, queue: TaskQueue, announcer: Announcer, *, page: int = 100
+    def __init__(  # noqa: PLR0913 - what it reads, and what it can set in motion
+        self,
+        store: VersionStore,
+        leases: LeaseStore,
+        heartbeats: HeartbeatStore,
+        queue: TaskQueue,
+        announcer: Announcer,
+        *,
+        page: int = 100,
     ) -> None:
         self._store = store
+        self._leases = leases
+        self._heartbeats = heartbeats
         self._queue = queue
         self._announcer = announcer
         self._page = page
 
     def run(self) -> int:
-        """Looks at everything that is due now, and tells the logs of it; returns how many versions that was."""
+        """Looks at everything that is due now, then brings the logs up to date; returns how many versions were due."""
         try:
             return self._look_at_all()
         finally:
@@ -74,12 +85,12 @@ class Reconciler:
             seen += len(page)
             if len(page) < self._page:
                 break
-        self._store.record_heartbeat(RECONCILE)
+        self._heartbeats.record_heartbeat(RECONCILE)
         return seen
 
     def _look_at(self, due: Due, *, message_lost: bool) -> None:
-        if due.state is VersionState.BUILDING:
-            self._end_lost(due)
+        if due.work:
+            self._end_lost(due, due.work)
         elif due.state in {VersionState.QUEUED, VersionState.RETRYING}:
             if message_lost:
                 self._enqueue_again(due)
@@ -91,9 +102,9 @@ class Reconciler:
         self._store.mark_enqueued(due.ref)
         self._queue.build(due.ref, retries=due.attempt, automatic=due.automatic)
 
-    def _end_lost(self, due: Due) -> None:
+    def _end_lost(self, due: Due, kind: WorkKind) -> None:
         ref = due.ref
-        outcome = self._store.end_lost(ref, LOST_WORKER)
+        outcome = self._leases.end_lost(ref, WORKER_LOST, kind)
         if outcome is None:
             return
         logger.warning("attempt.lost", app=ref.app, version=ref.number, attempt=outcome.attempt)

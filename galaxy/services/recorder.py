@@ -13,7 +13,7 @@ from galaxy.services.lease import abandoned
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from galaxy.adapters.store.versions import VersionStore
+    from galaxy.adapters.store.leases import LeaseStore
     from galaxy.domain.models import Attempt
 
 
@@ -21,9 +21,9 @@ class StepRecorder:
     """Records each step of an attempt in the store, for whoever watches, and for the version's history."""
 
     def __init__(
-        self, store: VersionStore, attempt: Attempt, on_step: Callable[[Attempt, Step], None]
+        self, leases: LeaseStore, attempt: Attempt, on_step: Callable[[Attempt, Step], None]
     ) -> None:
-        self._store = store
+        self._leases = leases
         self._attempt = attempt
         self._on_step = on_step
         self.timings: list[StepTiming] = []
@@ -45,6 +45,6 @@ class StepRecorder:
         self._progress(Step.PULL, digest)
 
     def _progress(self, step: Step, base_digest: str | None = None) -> None:
-        lost_to = self._store.record_progress(self._attempt, step=step, base_digest=base_digest)
+        lost_to = self._leases.record_progress(self._attempt, step=step, base_digest=base_digest)
         if lost_to:
             raise abandoned(self._attempt, lost_to)

@@ -13,6 +13,7 @@ from galaxy.domain.deploys.deploy_request import DeployRequest, parse_who
 from galaxy.domain.errors import IllegalTransition, QueueError, StoreError
 from galaxy.domain.log import START
 from galaxy.domain.models import Frozen, NewVersion, VersionRef
+from galaxy.domain.reasons import cancelled_by
 from galaxy.domain.states import VersionState
 from galaxy.services.queries import find_version
 
@@ -119,7 +120,7 @@ class Releases:
         )
         ref = VersionRef(request.app, created.number)
         if not created.repeated:
-            self._announcer.tell(ref.app)
+            self._announcer.announce(ref.app)
             self._enqueue(ref)
         return Deployed(
             app=ref.app,
@@ -151,7 +152,7 @@ class Releases:
         who = parse_who(by, path="by")
         find_version(self._store, ref)
         try:
-            state = self._store.cancel(ref, f"Cancelled by {who}.")
+            state = self._store.cancel(ref, cancelled_by(who))
         except IllegalTransition:
             now = self._store.version(ref).state
             raise IllegalTransition(
@@ -161,7 +162,7 @@ class Releases:
                 version=number,
                 state=now,
             ) from None
-        self._announcer.tell(ref.app)
+        self._announcer.announce(ref.app)
         return state
 
     def _cursor_now(self, app: str) -> str:

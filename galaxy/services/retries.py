@@ -17,9 +17,8 @@ from galaxy.domain.errors import (
 
 if TYPE_CHECKING:
     from galaxy.domain.models import Failure, VersionRef
+    from galaxy.domain.reasons import Reason
     from galaxy.settings import Settings
-
-LOST_WORKER: Final = "The worker that ran this attempt was lost."
 
 #: What a developer can mend, and wants to know soon: errors of the app's, and registries that answer and refuse.
 _NO_OUTAGE: Final = (UserError, RegistryDenied, RegistryBlocked)
@@ -39,10 +38,10 @@ def pause_s(attempt: int, error: Exception, settings: Settings) -> float:
 
 
 def failure_of(
-    ref: VersionRef, outcome: Failure, reason: str, *, automatic: bool = False
+    ref: VersionRef, outcome: Failure, reason: Reason, *, automatic: bool = False
 ) -> AttemptFailed | BuildFailed:
     """A failed attempt as the error that its task raises."""
-    failed = attempt_failed(outcome.attempt, reason)
+    failed = attempt_failed(outcome.attempt, reason.sentence)
     app, version, attempt = ref.app, ref.number, outcome.attempt
     if outcome.retry_in_s is None:
         told = f"The build of {ref} has failed for good. {failed}"

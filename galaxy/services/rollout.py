@@ -25,7 +25,7 @@ class Rollout:
         if state is not VersionState.ROLLING_OUT:
             return f"Nothing to do: {ref} is {state}."
         activation = self._store.activate(ref)
-        self._announcer.tell(ref.app)
+        self._announcer.announce(ref.app)
         if activation.newer:
             return f"Version {ref.number} was built, but version {activation.newer} is active already."
         retired = f"; version {activation.previous} is retired" if activation.previous else ""

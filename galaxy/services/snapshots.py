@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from galaxy.adapters.store.base_images import BaseImageStore
+    from galaxy.adapters.store.dependents import DependentStore
     from galaxy.domain.base_images.fan_out import LatePage
     from galaxy.domain.base_images.updates import Decision
     from galaxy.services.throttled_registry import ThrottledRegistry
@@ -62,7 +63,7 @@ class Platforms:
 class SnapshotReader:
     """Reads pages of apps and decides about them."""
 
-    def __init__(self, store: BaseImageStore, platforms: Platforms, compare: Compare) -> None:
+    def __init__(self, store: DependentStore, platforms: Platforms, compare: Compare) -> None:
         self._store = store
         self._platforms = platforms
         self._compare = compare
@@ -72,7 +73,7 @@ class SnapshotReader:
         return decide(snapshot, wanted, self._compare)
 
     def dependents(self, wanted: Wanted, *, after: str, limit: int) -> tuple[str, tuple[AppSnapshot, ...]]:
-        """See `BaseImageStore.dependents`. Raises as `learn`."""
+        """See `DependentStore.dependents`. Raises as `learn`."""
 
         def read() -> tuple[str, tuple[AppSnapshot, ...]]:
             return self._store.dependents(wanted.image, wanted.content, after=after, limit=limit)
@@ -81,7 +82,7 @@ class SnapshotReader:
         return read() if self.learn(wanted, page[1]) else page
 
     def late(self, wanted: Wanted, *, limit: int) -> LatePage:
-        """See `BaseImageStore.late`. Raises as `learn`."""
+        """See `DependentStore.late`. Raises as `learn`."""
 
         def read() -> LatePage:
             return self._store.late(wanted.image, wanted.content, limit=limit)

@@ -10,11 +10,12 @@ import structlog
 
 from galaxy.domain.errors import GalaxyError, QueueError
 from galaxy.domain.models import Attempt, NotClaimed
-from galaxy.services.retries import LOST_WORKER, failure_of
+from galaxy.domain.reasons import WORKER_LOST
+from galaxy.services.retries import failure_of
 
 if TYPE_CHECKING:
     from galaxy.adapters.queue import TaskQueue
-    from galaxy.adapters.store.versions import VersionStore
+    from galaxy.adapters.store.leases import LeaseStore
     from galaxy.domain.models import VersionRef
     from galaxy.services.announcer import Announcer
 
@@ -28,9 +29,9 @@ class WorkClaim:
     the claim's id it finds that out afterwards.
     """
 
-    def __init__(self, ref: VersionRef, store: VersionStore, queue: TaskQueue, announcer: Announcer) -> None:
+    def __init__(self, ref: VersionRef, leases: LeaseStore, queue: TaskQueue, announcer: Announcer) -> None:
         self._ref = ref
-        self._store = store
+        self._leases = leases
         self._queue = queue
         self._announcer = announcer
         self._id = uuid4().hex
@@ -42,18 +43,18 @@ class WorkClaim:
         Raises:
             BuildFailed: The last attempt was lost with its worker.
         """
-        taken = self._store.claim(self._ref, self._id)
+        taken = self._leases.claim(self._ref, self._id)
         if taken is NotClaimed.EXPIRED:
             self._end_lost()
-            taken = self._store.claim(self._ref, self._id)
+            taken = self._leases.claim(self._ref, self._id)
         self._taken = taken
         return taken
 
     def hand_back(self) -> bool:
-        """Lets another worker begin the attempt again; False if it has ended, or the store can't be told."""
+        """Lets another worker begin the attempt again; False if it has ended, or the store can't be reached."""
         try:
-            attempt = self._taken or self._store.claim(self._ref, self._id)
-            if isinstance(attempt, NotClaimed) or self._store.hand_back(attempt):
+            attempt = self._taken or self._leases.claim(self._ref, self._id)
+            if isinstance(attempt, NotClaimed) or self._leases.hand_back(attempt):
                 return False
         except GalaxyError as error:  # the worker ends nevertheless, and its lease runs out
             app, version = self._ref
@@ -65,7 +66,7 @@ class WorkClaim:
 
     def _end_lost(self) -> None:
         """This delivery came before the reconciler did."""
-        if outcome := self._store.end_lost(self._ref, LOST_WORKER):
-            self._announcer.tell(self._ref.app)
+        if outcome := self._leases.end_lost(self._ref, WORKER_LOST):
+            self._announcer.announce(self._ref.app)
             if outcome.retry_in_s is None:
-                raise failure_of(self._ref, outcome, LOST_WORKER)
+                raise failure_of(self._ref, outcome, WORKER_LOST)

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from galaxy.domain.errors import GalaxyError, IllegalTransition, StoreError
 from galaxy.domain.models import VersionRef
+from galaxy.domain.reasons import cancelled_by
 from galaxy.domain.states import UNFINISHED
 from tests.chaos.facts import Deployed
 from tests.chaos.plans import choose
@@ -66,7 +67,7 @@ class Traffic:
         """Cancels; False if it was final already."""
         wish = next(wish for wish in self._wishes if (wish.app, wish.version) == ref)
         try:
-            self._pipeline.store.cancel(ref, "Somebody wanted it so.")
+            self._pipeline.store.cancel(ref, cancelled_by("chaos"))
         except IllegalTransition:
             return False
         except StoreError:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
-    from galaxy.adapters.store.versions import VersionStore
     from tests.conftest import RedisServer
+    from tests.support.stores import AllStores
 
 
 @pytest.fixture
@@ -27,15 +27,15 @@ def redis(redis_server: RedisServer) -> Iterator[Redis]:
 
 
 @pytest.fixture
-def store(redis: Redis, key_prefix: str) -> VersionStore:
+def store(redis: Redis, key_prefix: str) -> AllStores:
     return make_store(redis, key_prefix)
 
 
-def test_before_the_first_heartbeat_there_are_none(store: VersionStore) -> None:
+def test_before_the_first_heartbeat_there_are_none(store: AllStores) -> None:
     assert store.heartbeats() == {}
 
 
-def test_a_heartbeat_tells_when_it_was_and_how_old_it_is(store: VersionStore) -> None:
+def test_a_heartbeat_tells_when_it_was_and_how_old_it_is(store: AllStores) -> None:
     before_ms = time.time() * 1000
     store.record_heartbeat(BEAT)
     store.record_heartbeat(RECONCILE)
@@ -48,7 +48,7 @@ def test_a_heartbeat_tells_when_it_was_and_how_old_it_is(store: VersionStore) ->
     assert heartbeats[RECONCILE].age_s <= heartbeats[BEAT].age_s - 0.05
 
 
-def test_what_ended_as_it_should_is_not_missed(store: VersionStore) -> None:
+def test_what_ended_as_it_should_is_not_missed(store: AllStores) -> None:
     store.record_heartbeat(reaper_of("build@one"))
     store.record_heartbeat(reaper_of("build@two"))
     store.forget_heartbeat(reaper_of("build@one"))
@@ -56,7 +56,7 @@ def test_what_ended_as_it_should_is_not_missed(store: VersionStore) -> None:
 
 
 def test_what_had_no_heartbeat_for_a_day_is_forgotten_and_nothing_else(
-    store: VersionStore, redis: Redis, key_prefix: str
+    store: AllStores, redis: Redis, key_prefix: str
 ) -> None:
     hours_ago = {"two days": 48, "almost a day": 23}
     for name, hours in hours_ago.items():

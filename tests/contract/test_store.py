@@ -20,15 +20,19 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
 from galaxy.adapters.store.keys import Keys
-from galaxy.adapters.store.scripts import RedisScripts, _source
+from galaxy.adapters.store.scripts import RedisScripts
+from galaxy.adapters.store.versions import _CANCEL
 from galaxy.domain.errors import IdempotencyConflict, IllegalTransition, NotFound, StoreError
 from galaxy.domain.models import Attempt, Failure, LeaseState, NotClaimed, VersionRef
+from galaxy.domain.reasons import WORKER_LOST, cancelled_by
 from galaxy.domain.states import TRANSITIONS, UNFINISHED, Step, VersionState
 from tests.support.stores import (
     APP,
     BUILT,
     BUNDLE_URL,
+    BY_BOB,
     ENV_VALUE,
+    RAINED,
     STEPS,
     bring_to,
     build,
@@ -42,8 +46,8 @@ from tests.support.stores import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from galaxy.adapters.store.versions import VersionStore
     from tests.conftest import RedisServer
+    from tests.support.stores import AllStores
 
 T = TypeVar("T")
 S = VersionState
@@ -62,12 +66,12 @@ def redis(request: pytest.FixtureRequest) -> Iterator[Redis]:
 
 
 @pytest.fixture
-def store(redis: Redis, key_prefix: str) -> VersionStore:
+def store(redis: Redis, key_prefix: str) -> AllStores:
     return make_store(redis, key_prefix)
 
 
 @pytest.fixture
-def dying(redis: Redis, key_prefix: str) -> VersionStore:
+def dying(redis: Redis, key_prefix: str) -> AllStores:
     """The same store, for workers that are lost as soon as they have claimed."""
     return make_store(redis, key_prefix, lease_s=0, requeue_after_s=0)
 
@@ -106,26 +110,26 @@ def at_once(calls: list[Callable[[], T]]) -> list[T]:
 # -- making versions
 
 
-def test_numbers_rise_by_one_however_many_deploy_at_once(store: VersionStore) -> None:
+def test_numbers_rise_by_one_however_many_deploy_at_once(store: AllStores) -> None:
     refs = at_once([lambda: [deploy(store) for _ in range(5)] for _ in range(THREADS)])
     numbers = sorted(ref.number for made in refs for ref in made)
     assert numbers == [*range(1, 5 * THREADS + 1)]
     assert [version.number for version in store.versions(APP, limit=100)] == numbers[::-1]
 
 
-def test_each_app_counts_for_itself(store: VersionStore) -> None:
+def test_each_app_counts_for_itself(store: AllStores) -> None:
     assert deploy(store).number == deploy(store, "other.example.com").number == 1
     assert store.apps() == ["other.example.com", APP]
 
 
-def test_one_idempotency_key_makes_one_version_however_often_it_is_sent(store: VersionStore) -> None:
+def test_one_idempotency_key_makes_one_version_however_often_it_is_sent(store: AllStores) -> None:
     refs = at_once([lambda: deploy(store, key="k")] * THREADS)
     assert {*refs} == {VersionRef(APP, 1)}
     assert [version.number for version in store.versions(APP)] == [1]
 
 
 def test_a_repeated_deploy_is_told_apart_and_changes_nothing(
-    store: VersionStore, everything: Callable[[], dict[str, Any]]
+    store: AllStores, everything: Callable[[], dict[str, Any]]
 ) -> None:
     deploy = partial(
         store.create_version, new_version(), idempotency_key="k", fingerprint="f", retention_s=3600
@@ -137,7 +141,7 @@ def test_a_repeated_deploy_is_told_apart_and_changes_nothing(
 
 
 def test_a_used_idempotency_key_with_other_content_is_refused(
-    store: VersionStore, everything: Callable[[], dict[str, Any]]
+    store: AllStores, everything: Callable[[], dict[str, Any]]
 ) -> None:
     deploy(store, key="k")
     before = everything()
@@ -146,18 +150,18 @@ def test_a_used_idempotency_key_with_other_content_is_refused(
     assert everything() == before
 
 
-def test_idempotency_keys_of_other_apps_do_not_count(store: VersionStore) -> None:
+def test_idempotency_keys_of_other_apps_do_not_count(store: AllStores) -> None:
     assert deploy(store, key="k").number == deploy(store, "other.example.com", key="k").number == 1
 
 
-def test_idempotency_keys_are_forgotten_in_time(store: VersionStore, redis: Redis, key_prefix: str) -> None:
+def test_idempotency_keys_are_forgotten_in_time(store: AllStores, redis: Redis, key_prefix: str) -> None:
     deploy(store, key="k")
     remaining_ms = redis.pttl(Keys(key_prefix).idempotency(APP, "k"))
     assert isinstance(remaining_ms, int)
     assert 3_500_000 < remaining_ms <= 3_600_000
 
 
-def test_a_deploy_supersedes_what_is_not_built_yet(store: VersionStore) -> None:
+def test_a_deploy_supersedes_what_is_not_built_yet(store: AllStores) -> None:
     rolling_out, _ = bring_to(store, S.ROLLING_OUT)
     built, _ = bring_to(store, S.BUILT)
     queued = deploy(store)
@@ -175,7 +179,7 @@ def test_a_deploy_supersedes_what_is_not_built_yet(store: VersionStore) -> None:
 # -- claiming
 
 
-def test_of_many_that_claim_at_once_one_gets_the_attempt(store: VersionStore) -> None:
+def test_of_many_that_claim_at_once_one_gets_the_attempt(store: AllStores) -> None:
     for number in range(1, 6):
         ref = deploy(store)
         answers = at_once([lambda ref=ref: store.claim(ref)] * THREADS)  # type: ignore[misc]
@@ -184,7 +188,7 @@ def test_of_many_that_claim_at_once_one_gets_the_attempt(store: VersionStore) ->
         assert [answer for answer in answers if answer is not attempt] == [NotClaimed.HELD] * (THREADS - 1)
 
 
-def test_an_attempt_knows_all_that_its_build_needs(store: VersionStore) -> None:
+def test_an_attempt_knows_all_that_its_build_needs(store: AllStores) -> None:
     attempt = claim(store, deploy(store))
     assert attempt.base_image == "docker.io/meteor/galaxy-app:latest"
     assert attempt.bundle_url.get_secret_value() == BUNDLE_URL
@@ -205,7 +209,7 @@ class Losing(UnixDomainSocketConnection):
 
 
 @pytest.fixture
-def lossy(redis_server: RedisServer, key_prefix: str) -> Iterator[VersionStore]:
+def lossy(redis_server: RedisServer, key_prefix: str) -> Iterator[AllStores]:
     """A store whose client repeats a call when its answer was lost, as the pipeline's does."""
     retry = Retry(NoBackoff(), 1)
     pool = ConnectionPool(
@@ -216,17 +220,17 @@ def lossy(redis_server: RedisServer, key_prefix: str) -> Iterator[VersionStore]:
         pool.disconnect()
 
 
-CALLS: dict[str, tuple[VersionState, Callable[[VersionStore, VersionRef, Attempt | None], object]]] = {
+CALLS: dict[str, tuple[VersionState, Callable[[AllStores, VersionRef, Attempt | None], object]]] = {
     "claim": (S.QUEUED, lambda store, ref, _: claim(store, ref).number),
     "renew": (S.BUILDING, lambda store, _, attempt: attempt and store.renew(attempt)),
     "finish": (S.BUILDING, lambda store, _, attempt: attempt and store.finish(attempt, BUILT, STEPS)),
     "fail": (
         S.BUILDING,
-        lambda store, _, attempt: attempt and store.fail(attempt, "It rained.", retry_in_s=0, steps=STEPS),
+        lambda store, _, attempt: attempt and store.fail(attempt, RAINED, retry_in_s=0, steps=STEPS),
     ),
     "hand_back": (S.BUILDING, lambda store, _, attempt: attempt and store.hand_back(attempt)),
-    "end_lost": (S.BUILDING, lambda store, ref, _: store.end_lost(ref, "The worker was lost.")),
-    "cancel": (S.BUILDING, lambda store, ref, _: store.cancel(ref, "No more.")),
+    "end_lost": (S.BUILDING, lambda store, ref, _: store.end_lost(ref, WORKER_LOST)),
+    "cancel": (S.BUILDING, lambda store, ref, _: store.cancel(ref, BY_BOB)),
     "begin_rollout": (S.BUILT, lambda store, ref, _: store.begin_rollout(ref)),
     "activate": (S.ROLLING_OUT, lambda store, ref, _: store.activate(ref)),
     "activate, too late": (S.ROLLING_OUT, lambda store, ref, _: store.activate(ref)),
@@ -235,7 +239,7 @@ CALLS: dict[str, tuple[VersionState, Callable[[VersionStore, VersionRef, Attempt
 
 @pytest.mark.parametrize("call", CALLS)
 def test_a_call_whose_answer_was_lost_is_repeated_and_answered_as_if_nothing_had_happened(
-    lossy: VersionStore, redis_server: RedisServer, key_prefix: str, call: str
+    lossy: AllStores, redis_server: RedisServer, key_prefix: str, call: str
 ) -> None:
     state, make = CALLS[call]
     answers, told = [], []
@@ -259,22 +263,22 @@ def test_a_call_whose_answer_was_lost_is_repeated_and_answered_as_if_nothing_had
     assert told[2:4] == told[4:]
 
 
-def test_a_person_who_cancels_again_reads_that_it_is_cancelled(store: VersionStore) -> None:
+def test_a_person_who_cancels_again_reads_that_it_is_cancelled(store: AllStores) -> None:
     ref, _ = bring_to(store, S.BUILDING)
-    assert store.cancel(ref, "Cancelled by ada.") is S.BUILDING
-    assert store.cancel(ref, "Cancelled by bob.") is S.CANCELLED
+    assert store.cancel(ref, cancelled_by("ada")) is S.BUILDING
+    assert store.cancel(ref, BY_BOB) is S.CANCELLED
     assert store.version(ref).failure == "Cancelled by ada."
 
 
-def test_no_attempt_begins_before_it_is_due(store: VersionStore) -> None:
+def test_no_attempt_begins_before_it_is_due(store: AllStores) -> None:
     ref = deploy(store)
-    failure = store.fail(claim(store, ref), "It rained.", retry_in_s=60, steps=STEPS)
+    failure = store.fail(claim(store, ref), RAINED, retry_in_s=60, steps=STEPS)
     assert failure == Failure(state=S.RETRYING, attempt=1, retry_in_s=60)
     assert store.claim(ref) is NotClaimed.NOT_DUE
     assert store.version(ref).retry_at_ms is not None
 
 
-def test_the_next_attempt_begins_when_it_is_due(store: VersionStore) -> None:
+def test_the_next_attempt_begins_when_it_is_due(store: AllStores) -> None:
     ref = deploy(store)
     fail(store, ref)
     attempt = claim(store, ref)
@@ -283,24 +287,24 @@ def test_the_next_attempt_begins_when_it_is_due(store: VersionStore) -> None:
 
 
 def test_whoever_claims_again_with_the_same_id_has_the_same_attempt_while_it_is_held(
-    store: VersionStore,
+    store: AllStores,
 ) -> None:
     ref = deploy(store)
     attempt = store.claim(ref, "mine")
     assert isinstance(attempt, Attempt)
     assert store.claim(ref, "mine") == attempt
     assert store.claim(ref, "another's") is NotClaimed.HELD
-    store.fail(attempt, "It failed.", retry_in_s=60, steps=())
+    store.fail(attempt, RAINED, retry_in_s=60, steps=())
     assert store.claim(ref, "mine") is NotClaimed.NOT_DUE
 
 
-def test_there_is_no_claiming_what_does_not_exist(store: VersionStore) -> None:
+def test_there_is_no_claiming_what_does_not_exist(store: AllStores) -> None:
     with pytest.raises(NotFound, match="no version 7"):
         store.claim(VersionRef(APP, 7))
 
 
 def test_a_claim_that_redis_forgot_is_worth_nothing_beside_the_next(
-    store: VersionStore, redis: Redis, key_prefix: str
+    store: AllStores, redis: Redis, key_prefix: str
 ) -> None:
     """A power cut can take the last second of writes: the claim is gone, and its holder lives on."""
     ref = deploy(store)
@@ -322,7 +326,7 @@ def test_a_claim_that_redis_forgot_is_worth_nothing_beside_the_next(
 
 @pytest.mark.parametrize("lost", [*itertools.product([True, False], repeat=4)])
 def test_there_are_four_attempts_and_lost_workers_count(
-    store: VersionStore, dying: VersionStore, lost: tuple[bool, ...]
+    store: AllStores, dying: AllStores, lost: tuple[bool, ...]
 ) -> None:
     ref = deploy(store)
     for number, is_lost in enumerate(lost, 1):
@@ -330,18 +334,18 @@ def test_there_are_four_attempts_and_lost_workers_count(
         assert attempt.number == number
         if is_lost:
             assert store.claim(ref) is NotClaimed.EXPIRED
-            outcome: object = store.end_lost(ref, "The worker was lost.")
+            outcome: object = store.end_lost(ref, WORKER_LOST)
         else:
-            outcome = store.fail(attempt, "It rained.", retry_in_s=0, steps=STEPS)
+            outcome = store.fail(attempt, RAINED, retry_in_s=0, steps=STEPS)
         expected = S.BUILD_FAILED if number == 4 else S.RETRYING
         assert isinstance(outcome, Failure)
         assert (outcome.state, outcome.attempt) == (expected, number)
         assert (outcome.retry_in_s is None) == (number == 4)
-    assert store.claim(ref) is NotClaimed.NOT_BUILDABLE
+    assert store.claim(ref) is NotClaimed.NOT_CLAIMABLE
     assert store.version(ref).failed
 
 
-def test_handing_an_attempt_back_uses_none(store: VersionStore) -> None:
+def test_handing_an_attempt_back_uses_none(store: AllStores) -> None:
     ref = deploy(store)
     fail(store, ref)
     tokens = []
@@ -356,28 +360,28 @@ def test_handing_an_attempt_back_uses_none(store: VersionStore) -> None:
 
 
 def test_an_attempt_whose_lease_lives_is_not_ended(
-    store: VersionStore, everything: Callable[[], dict[str, Any]]
+    store: AllStores, everything: Callable[[], dict[str, Any]]
 ) -> None:
     ref = deploy(store)
     claim(store, ref)
     before = everything()
-    assert store.end_lost(ref, "The worker was lost.") is None
+    assert store.end_lost(ref, WORKER_LOST) is None
     assert everything() == before
 
 
-def test_a_renewed_lease_lives(store: VersionStore, dying: VersionStore) -> None:
+def test_a_renewed_lease_lives(store: AllStores, dying: AllStores) -> None:
     ref = deploy(store)
     attempt = claim(dying, ref)
     assert store.renew(attempt) is None
     assert store.claim(ref) is NotClaimed.HELD
-    assert store.end_lost(ref, "The worker was lost.") is None
+    assert store.end_lost(ref, WORKER_LOST) is None
     assert store.take_due(10) == ()
 
 
-def test_of_many_that_end_a_lost_attempt_one_does(store: VersionStore, dying: VersionStore) -> None:
+def test_of_many_that_end_a_lost_attempt_one_does(store: AllStores, dying: AllStores) -> None:
     ref = deploy(store)
     claim(dying, ref)
-    outcomes = at_once([lambda: store.end_lost(ref, "The worker was lost.")] * THREADS)
+    outcomes = at_once([lambda: store.end_lost(ref, WORKER_LOST)] * THREADS)
     assert sorted(outcome.attempt for outcome in outcomes if outcome) == [1]
     assert store.version(ref).attempt == 1
 
@@ -385,39 +389,39 @@ def test_of_many_that_end_a_lost_attempt_one_does(store: VersionStore, dying: Ve
 # -- fencing
 
 
-def _end_as_lost(store: VersionStore, attempt: Attempt) -> None:
-    assert store.end_lost(attempt.ref, "The worker was lost.")
+def _end_as_lost(store: AllStores, attempt: Attempt) -> None:
+    assert store.end_lost(attempt.ref, WORKER_LOST)
 
 
-def _end_as_lost_and_take_over(store: VersionStore, attempt: Attempt) -> None:
+def _end_as_lost_and_take_over(store: AllStores, attempt: Attempt) -> None:
     _end_as_lost(store, attempt)
     claim(store, attempt.ref)
 
 
-def _let_another_build_it(store: VersionStore, attempt: Attempt) -> None:
+def _let_another_build_it(store: AllStores, attempt: Attempt) -> None:
     _end_as_lost(store, attempt)
     build(store, attempt.ref)
 
 
-def _let_all_others_fail(store: VersionStore, attempt: Attempt) -> None:
+def _let_all_others_fail(store: AllStores, attempt: Attempt) -> None:
     _end_as_lost(store, attempt)
     for _ in range(3):
         fail(store, attempt.ref)
 
 
-def _hand_back(store: VersionStore, attempt: Attempt) -> None:
+def _hand_back(store: AllStores, attempt: Attempt) -> None:
     assert store.hand_back(attempt) is None
 
 
-def _cancel(store: VersionStore, attempt: Attempt) -> None:
-    store.cancel(attempt.ref, "No more.")
+def _cancel(store: AllStores, attempt: Attempt) -> None:
+    store.cancel(attempt.ref, BY_BOB)
 
 
-def _supersede(store: VersionStore, attempt: Attempt) -> None:
+def _supersede(store: AllStores, attempt: Attempt) -> None:
     deploy(store, attempt.app)
 
 
-LOSSES: dict[str, tuple[Callable[[VersionStore, Attempt], None], VersionState]] = {
+LOSSES: dict[str, tuple[Callable[[AllStores, Attempt], None], VersionState]] = {
     "ended as lost": (_end_as_lost, S.RETRYING),
     "taken over": (_end_as_lost_and_take_over, S.BUILDING),
     "built by another": (_let_another_build_it, S.BUILT),
@@ -426,11 +430,11 @@ LOSSES: dict[str, tuple[Callable[[VersionStore, Attempt], None], VersionState]] 
     "cancelled": (_cancel, S.CANCELLED),
     "superseded": (_supersede, S.SUPERSEDED),
 }
-WRITES: dict[str, Callable[[VersionStore, Attempt], object]] = {
+WRITES: dict[str, Callable[[AllStores, Attempt], object]] = {
     "renew": lambda store, attempt: store.renew(attempt),
     "record_progress": lambda store, attempt: store.record_progress(attempt, step=Step.PUSH, base_digest="d"),
     "finish": lambda store, attempt: store.finish(attempt, BUILT, STEPS),
-    "fail": lambda store, attempt: store.fail(attempt, "Too late.", retry_in_s=0, steps=()),
+    "fail": lambda store, attempt: store.fail(attempt, RAINED, retry_in_s=0, steps=()),
     "hand_back": lambda store, attempt: store.hand_back(attempt),
 }
 
@@ -438,7 +442,7 @@ WRITES: dict[str, Callable[[VersionStore, Attempt], object]] = {
 @pytest.mark.parametrize("write", WRITES)
 @pytest.mark.parametrize("loss", LOSSES)
 def test_whoever_lost_the_lease_can_change_nothing(
-    store: VersionStore, dying: VersionStore, everything: Callable[[], dict[str, Any]], loss: str, write: str
+    store: AllStores, dying: AllStores, everything: Callable[[], dict[str, Any]], loss: str, write: str
 ) -> None:
     lose, state = LOSSES[loss]
     attempt = claim(dying, deploy(store))
@@ -452,18 +456,18 @@ def test_whoever_lost_the_lease_can_change_nothing(
     assert everything() == before
 
 
-def test_a_claim_that_this_store_never_gave_is_unknown(store: VersionStore) -> None:
+def test_a_claim_that_this_store_never_gave_is_unknown(store: AllStores) -> None:
     attempt = claim(store, deploy(store))
     assert store.lease_state(attempt.ref, attempt.token + 1) is LeaseState.UNKNOWN
     assert store.lease_state(VersionRef(APP, 7), 1) is LeaseState.UNKNOWN
 
 
-def test_the_holder_finds_its_own_repeated_answers(store: VersionStore) -> None:
+def test_the_holder_finds_its_own_repeated_answers(store: AllStores) -> None:
     built = deploy(store, "built.example.com")
     attempt = claim(store, built)
     assert [store.finish(attempt, BUILT, STEPS) for _ in range(2)] == [None, None]
     failed = claim(store, deploy(store, "failed.example.com"))
-    answers = [store.fail(failed, "It rained.", retry_in_s=0, steps=STEPS) for _ in range(2)]
+    answers = [store.fail(failed, RAINED, retry_in_s=0, steps=STEPS) for _ in range(2)]
     assert [answer.state for answer in answers if isinstance(answer, Failure)] == [S.RETRYING] * 2
     assert store.version(failed.ref).attempt == 1
 
@@ -471,13 +475,13 @@ def test_the_holder_finds_its_own_repeated_answers(store: VersionStore) -> None:
 # -- moves
 
 #: What each event makes of a version in each state; where nothing stands, it changes nothing.
-EVENTS: dict[str, Callable[[VersionStore, VersionRef, Attempt], object]] = {
+EVENTS: dict[str, Callable[[AllStores, VersionRef, Attempt], object]] = {
     "claim": lambda store, ref, _: store.claim(ref),
     "finish": lambda store, _, attempt: store.finish(attempt, BUILT, STEPS),
-    "fail": lambda store, _, attempt: store.fail(attempt, "It rained.", retry_in_s=0, steps=STEPS),
+    "fail": lambda store, _, attempt: store.fail(attempt, RAINED, retry_in_s=0, steps=STEPS),
     "hand_back": lambda store, _, attempt: store.hand_back(attempt),
-    "end_lost": lambda store, ref, _: store.end_lost(ref, "The worker was lost."),
-    "cancel": lambda store, ref, _: store.cancel(ref, "No more."),
+    "end_lost": lambda store, ref, _: store.end_lost(ref, WORKER_LOST),
+    "cancel": lambda store, ref, _: store.cancel(ref, BY_BOB),
     "begin_rollout": lambda store, ref, _: store.begin_rollout(ref),
     "activate": lambda store, ref, _: store.activate(ref),
 }
@@ -500,7 +504,7 @@ MOVES = {
 @pytest.mark.parametrize("event", EVENTS)
 @pytest.mark.parametrize("state", [state for state in S if state is not S.ROLLOUT_FAILED])
 def test_events_move_a_version_as_told_and_change_nothing_else(
-    store: VersionStore, everything: Callable[[], dict[str, Any]], state: VersionState, event: str
+    store: AllStores, everything: Callable[[], dict[str, Any]], state: VersionState, event: str
 ) -> None:
     ref, attempt = bring_to(store, state)
     assert store.version(ref).state is state
@@ -518,30 +522,31 @@ def test_events_move_a_version_as_told_and_change_nothing_else(
 
 @pytest.mark.parametrize("from_state", S)
 def test_every_move_that_the_table_lacks_is_refused(
-    store: VersionStore, redis: Redis, key_prefix: str, from_state: VersionState
+    store: AllStores, redis: Redis, key_prefix: str, from_state: VersionState
 ) -> None:
-    prelude, _, _ = _source("renew").partition("-- Renews the lease")
-    move = redis.register_script(prelude + "return move(VERSION, ARGV[1], ARGV[2]) or 'moved'")
+    head, _, _ = _CANCEL.source.partition("local state, ended_by")
+    move = redis.register_script(head + "return move(VERSION, call_id, reason) or 'moved'")
     keys = Keys(key_prefix)
     ref = deploy(store)
     names = keys.of_version(*ref)
     scripts = RedisScripts(redis)
-    scripts._scripts["move"] = move
+    scripts._loaded[_CANCEL] = move
     for to in S:
         redis.hset(keys.version(*ref), "state", from_state)
+        call = _CANCEL.call(names, {"call_id": to, "reason": RAINED.model_dump_json()})
         if to in TRANSITIONS[from_state]:
-            assert scripts.run("move", names, [f"{APP} 1", to]) == "moved"
+            assert scripts.run(_CANCEL, call) == "moved"
             assert store.version(ref).state is to
         else:
             with pytest.raises(IllegalTransition, match=f"from {from_state} to {to}"):
-                scripts.run("move", names, [f"{APP} 1", to])
+                scripts.run(_CANCEL, call)
             assert store.version(ref).state is from_state
 
 
 # -- activation
 
 
-def test_activation_retires_the_previous_version(store: VersionStore) -> None:
+def test_activation_retires_the_previous_version(store: AllStores) -> None:
     first, _ = bring_to(store, S.ACTIVE)
     second, _ = bring_to(store, S.ROLLING_OUT)
     assert store.activate(second).previous == first.number
@@ -550,7 +555,7 @@ def test_activation_retires_the_previous_version(store: VersionStore) -> None:
     assert store.activate(second).previous == first.number, "a repeated call is answered alike"
 
 
-def test_a_slow_old_version_never_replaces_a_newer_one(store: VersionStore) -> None:
+def test_a_slow_old_version_never_replaces_a_newer_one(store: AllStores) -> None:
     old, _ = bring_to(store, S.ROLLING_OUT)
     new, _ = bring_to(store, S.ACTIVE)
     assert store.activate(old).newer == new.number
@@ -559,7 +564,7 @@ def test_a_slow_old_version_never_replaces_a_newer_one(store: VersionStore) -> N
     assert store.version(new).state is S.ACTIVE
 
 
-def test_in_whatever_order_versions_get_ready_the_newest_is_active_in_the_end(store: VersionStore) -> None:
+def test_in_whatever_order_versions_get_ready_the_newest_is_active_in_the_end(store: AllStores) -> None:
     seed = random.randrange(10**9)
     print("seed", seed)  # noqa: T201 - shown when the test fails
     refs = [bring_to(store, S.ROLLING_OUT)[0] for _ in range(THREADS)]
@@ -571,7 +576,7 @@ def test_in_whatever_order_versions_get_ready_the_newest_is_active_in_the_end(st
     assert {*states[1:]} <= {S.RETIRED, S.SUPERSEDED}
 
 
-def test_a_failed_build_leaves_the_active_version(store: VersionStore) -> None:
+def test_a_failed_build_leaves_the_active_version(store: AllStores) -> None:
     active, _ = bring_to(store, S.ACTIVE)
     bring_to(store, S.BUILD_FAILED)
     assert store.active_version(APP) == active.number
@@ -583,14 +588,14 @@ def test_a_failed_build_leaves_the_active_version(store: VersionStore) -> None:
 
 @pytest.mark.parametrize("state", [state for state in S if state is not S.ROLLOUT_FAILED])
 def test_whatever_is_unfinished_is_due_in_time_and_nothing_else(
-    dying: VersionStore, redis: Redis, key_prefix: str, state: VersionState
+    dying: AllStores, redis: Redis, key_prefix: str, state: VersionState
 ) -> None:
     ref, _ = bring_to(dying, state)
     members: Any = redis.zrange(Keys(key_prefix).due(), 0, -1)
     assert (f"{ref.app} {ref.number}" in members) == (state in UNFINISHED)
 
 
-def test_two_reconcilers_get_each_version_once(store: VersionStore, dying: VersionStore) -> None:
+def test_two_reconcilers_get_each_version_once(store: AllStores, dying: AllStores) -> None:
     refs = {deploy(dying, f"app{number}.example.com") for number in range(50)}
 
     def take_all() -> list[VersionRef]:
@@ -601,7 +606,7 @@ def test_two_reconcilers_get_each_version_once(store: VersionStore, dying: Versi
     assert {*taken} == refs
 
 
-def test_what_is_due_is_told_with_its_state_and_attempt(dying: VersionStore, store: VersionStore) -> None:
+def test_what_is_due_is_told_with_its_state_and_attempt(dying: AllStores, store: AllStores) -> None:
     ref = deploy(store)
     fail(store, ref)
     claim(dying, ref)
@@ -611,7 +616,7 @@ def test_what_is_due_is_told_with_its_state_and_attempt(dying: VersionStore, sto
 
 
 def test_a_version_that_nobody_enqueues_waits_longer_and_longer(
-    dying: VersionStore, redis: Redis, key_prefix: str
+    dying: AllStores, redis: Redis, key_prefix: str
 ) -> None:
     ref = deploy(dying)
     redis.hincrby(Keys(key_prefix).version(*ref), "enqueued_at", -5000)
@@ -623,7 +628,7 @@ def test_a_version_that_nobody_enqueues_waits_longer_and_longer(
 # -- what the logs have to tell
 
 
-def test_what_is_told_is_forgotten_and_the_rest_is_not(store: VersionStore) -> None:
+def test_what_is_told_is_forgotten_and_the_rest_is_not(store: AllStores) -> None:
     bring_to(store, S.BUILT)
     bring_to(store, S.QUEUED, "other.example.com")
     first, second = store.outbox([APP], 10)[APP]
@@ -638,7 +643,7 @@ def test_what_is_told_is_forgotten_and_the_rest_is_not(store: VersionStore) -> N
 
 
 def test_many_announcements_are_forgotten_by_a_redis_that_forgot_the_scripts(
-    store: VersionStore, redis: Redis
+    store: AllStores, redis: Redis
 ) -> None:
     apps = [f"app{number}.example.com" for number in range(12)]
     for app in apps:
@@ -650,35 +655,35 @@ def test_many_announcements_are_forgotten_by_a_redis_that_forgot_the_scripts(
     assert store.outbox_apps(10) == []
 
 
-def test_a_move_that_is_refused_has_nothing_to_tell(store: VersionStore) -> None:
+def test_a_move_that_is_refused_has_nothing_to_tell(store: AllStores) -> None:
     ref, _ = bring_to(store, S.BUILD_FAILED)
     before = store.outbox([APP], 100)[APP]
     with pytest.raises(IllegalTransition):
-        store.cancel(ref, "No more.")
+        store.cancel(ref, BY_BOB)
     assert store.outbox([APP], 100)[APP] == before
 
 
 # -- reading
 
 
-def test_a_built_version_shows_what_came_of_it(store: VersionStore) -> None:
+def test_a_built_version_shows_what_came_of_it(store: AllStores) -> None:
     ref, _ = bring_to(store, S.BUILT)
     version = store.version(ref)
     assert (version.image, version.image_digest, version.base_digest) == (*BUILT.model_dump().values(),)
     assert (version.steps, version.failure, version.step, version.attempt) == (STEPS, None, None, 1)
 
 
-def test_the_running_step_is_shown_until_the_attempt_ends(store: VersionStore) -> None:
+def test_the_running_step_is_shown_until_the_attempt_ends(store: AllStores) -> None:
     attempt = claim(store, deploy(store))
     assert store.record_progress(attempt, step=Step.SETUP) is None
     assert store.version(attempt.ref).step is Step.SETUP
-    store.fail(attempt, "It rained.", retry_in_s=0, steps=STEPS)
+    store.fail(attempt, RAINED, retry_in_s=0, steps=STEPS)
     version = store.version(attempt.ref)
     assert (version.step, version.failure, version.steps) == (None, "It rained.", STEPS)
 
 
 @pytest.mark.parametrize("state", [S.QUEUED, S.BUILDING, S.BUILD_FAILED, S.RETIRED])
-def test_no_secret_is_in_anything_that_is_shown(store: VersionStore, state: VersionState) -> None:
+def test_no_secret_is_in_anything_that_is_shown(store: AllStores, state: VersionState) -> None:
     ref, attempt = bring_to(store, state)
     shown = [
         store.version(ref).model_dump_json(),
@@ -690,7 +695,7 @@ def test_no_secret_is_in_anything_that_is_shown(store: VersionStore, state: Vers
         assert secret not in "\n".join(shown)
 
 
-def test_the_history_tells_what_happened_in_order(store: VersionStore) -> None:
+def test_the_history_tells_what_happened_in_order(store: AllStores) -> None:
     bring_to(store, S.RETIRED)
     assert [(entry.event, entry.version) for entry in store.activity(APP)] == [
         ("deployed", 1), ("built", 1), ("active", 1), ("deployed", 2), ("built", 2), ("active", 2), ("retired", 1),
@@ -698,7 +703,7 @@ def test_the_history_tells_what_happened_in_order(store: VersionStore) -> None:
     assert {entry.by for entry in store.activity(APP)} == {"ada"}
 
 
-def test_what_does_not_exist_is_said_so(store: VersionStore) -> None:
+def test_what_does_not_exist_is_said_so(store: AllStores) -> None:
     with pytest.raises(NotFound):
         store.version(VersionRef(APP, 1))
     with pytest.raises(NotFound):

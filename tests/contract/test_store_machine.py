@@ -13,13 +13,15 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from galaxy.domain.errors import IllegalTransition
 from galaxy.domain.models import MAX_ATTEMPTS, Attempt, Failure, NotClaimed, VersionRef
+from galaxy.domain.reasons import WORKER_LOST
 from galaxy.domain.states import TRANSITIONS, UNFINISHED, VersionState
-from tests.support.stores import APP, BUILT, STEPS, deploy, make_store
+from tests.support.stores import APP, BUILT, BY_BOB, RAINED, STEPS, deploy, make_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable
 
-    from galaxy.adapters.store.versions import VersionStore
+    from galaxy.adapters.store.scripts import Call, Script
+    from tests.support.stores import AllStores
 
 S = VersionState
 PICK = st.integers(0, 10**6)
@@ -57,20 +59,17 @@ class StoreMachine(RuleBasedStateMachine):
             self._lose_answers_of(store)
         self.answers_get_lost = False
 
-    def _lose_answers_of(self, store: VersionStore) -> None:
+    def _lose_answers_of(self, store: AllStores) -> None:
         """Makes the client repeat each call, as redis-py does when Redis died after it had executed it."""
         run = store._scripts.run
 
-        def run_twice(name: str, keys: Sequence[str], arguments: Iterable[str | float]) -> Any:  # noqa: ANN401 - as the original
-            arguments = [*arguments]
-            answer = run(name, keys, arguments)
+        def run_twice(script: Script, call: Call) -> Any:  # noqa: ANN401 - as the original
+            answer, name = run(script, call), script.name
             if not self.answers_get_lost or name == "take_due":
                 return answer
-            again = run(name, keys, arguments)
+            again = run(script, call)
             if name == "fail_attempt":  # it says how long there is still to wait
                 assert again[:2] == answer[:2]
-            elif name == "claim" and answer[0] == "not_due":  # so does this
-                assert again[0] == "not_due"
             else:
                 assert again == (answer if name != "create_version" else [answer[0], "repeated"])
             return answer
@@ -109,7 +108,7 @@ class StoreMachine(RuleBasedStateMachine):
         if model.state is S.BUILDING:
             assert answer is (NotClaimed.EXPIRED if model.lost else NotClaimed.HELD)
         elif model.state not in {S.QUEUED, S.RETRYING}:
-            assert answer is NotClaimed.NOT_BUILDABLE
+            assert answer is NotClaimed.NOT_CLAIMABLE
         elif not model.due:
             assert answer is NotClaimed.NOT_DUE
         else:
@@ -143,7 +142,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(pick=PICK, at_once=st.booleans())
     def fail(self, pick: int, *, at_once: bool) -> None:
         attempt, model, holds = self._attempt(pick)
-        answer = self.store.fail(attempt, "It rained.", retry_in_s=0 if at_once else 600, steps=STEPS)
+        answer = self.store.fail(attempt, RAINED, retry_in_s=0 if at_once else 600, steps=STEPS)
         if holds:
             assert isinstance(answer, Failure)
             self._end_attempt(attempt.ref, model, due=at_once)
@@ -166,7 +165,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(pick=PICK)
     def end_lost(self, pick: int) -> None:
         ref, model = self._pick(pick)
-        answer = self.store.end_lost(ref, "The worker was lost.")
+        answer = self.store.end_lost(ref, WORKER_LOST)
         if model.state is S.BUILDING and model.lost:
             self._end_attempt(ref, model, due=True)
             assert answer
@@ -179,13 +178,13 @@ class StoreMachine(RuleBasedStateMachine):
     def cancel(self, pick: int) -> None:
         ref, model = self._pick(pick)
         if model.state in CANCELLABLE:
-            assert self.store.cancel(ref, "No more.") is model.state
+            assert self.store.cancel(ref, BY_BOB) is model.state
             model.state, model.holder = S.CANCELLED, None
             self.told.append(("cancelled", ref.number))
         elif model.state is S.CANCELLED:
-            assert self.store.cancel(ref, "No more.") is S.CANCELLED
+            assert self.store.cancel(ref, BY_BOB) is S.CANCELLED
         else:
-            self._refused(lambda: self.store.cancel(ref, "No more."))
+            self._refused(lambda: self.store.cancel(ref, BY_BOB))
 
     @precondition(lambda self: self.versions)
     @rule(pick=PICK)

@@ -10,7 +10,7 @@ from galaxy.domain.base_images.updates import Update, Updates, UpdateState, Verd
 from galaxy.domain.errors import NotFound, RegistryDenied
 from galaxy.domain.models import NewVersion, VersionRef
 from galaxy.domain.states import VersionState
-from tests.support.stores import BUILT, BUNDLE_URL, ENV_VALUE, SETTINGS, new_version
+from tests.support.stores import BUILT, BUNDLE_URL, BY_BOB, ENV_VALUE, RAINED, SETTINGS, new_version
 from tests.support.updates import IMAGE, Harbour, digest
 
 if TYPE_CHECKING:
@@ -246,7 +246,7 @@ def test_newer_code_on_its_way_is_not_replaced_by_older_code(harbour: Harbour) -
     at_rest(harbour, APP)
     attempt = harbour.pull(harbour.deploy(APP))
     harbour.store.finish(attempt, BUILT, ())
-    harbour.store.cancel(harbour.deploy(APP), "No more.")
+    harbour.store.cancel(harbour.deploy(APP), BY_BOB)
     new = harbour.tags.put("second")
     look(harbour)
     assert harbour.automatic(APP) == []
@@ -264,10 +264,10 @@ def test_an_app_is_decided_about_again_when_a_version_before_its_newest_comes_to
     at_rest(harbour, APP)
     attempt = harbour.pull(harbour.deploy(APP))
     harbour.store.finish(attempt, BUILT, ())
-    harbour.store.cancel(harbour.deploy(APP), "No more.")
+    harbour.store.cancel(harbour.deploy(APP), BY_BOB)
     new = harbour.tags.put("second")
     look(harbour)
-    harbour.store.cancel(attempt.ref, "Nor this.")
+    harbour.store.cancel(attempt.ref, BY_BOB)
     harbour.settle()
     assert (harbour.active(APP).rebuild_of, harbour.active(APP).base_digest) == (1, new)
 
@@ -399,7 +399,7 @@ def test_a_rebuild_that_failed_is_due_when_its_pause_is_over_and_no_message_wait
     harbour.check()
     harbour.deliver()
     ref = harbour.queue.rebuilds.pop()
-    harbour.store.fail(harbour.pull(ref), "It rained.", retry_in_s=600, steps=())
+    harbour.store.fail(harbour.pull(ref), RAINED, retry_in_s=600, steps=())
     due_at_ms = harbour.redis.zscore(harbour.keys.due(), f"{ref.app} {ref.number}")
     assert due_at_ms == harbour.store.version(ref).retry_at_ms
     due_now(harbour, harbour.keys.due())

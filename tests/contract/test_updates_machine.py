@@ -22,6 +22,7 @@ from galaxy.domain.base_images.updates import Updates, Verdict, Wanted
 from galaxy.domain.errors import NotFound
 from galaxy.domain.models import VersionRef
 from galaxy.domain.states import UNFINISHED, VersionState
+from tests.support.stores import RAINED
 from tests.support.updates import IMAGE, Harbour
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ class UpdatesMachine(RuleBasedStateMachine):
     def fail(self, pick: int) -> None:
         attempt = self.attempts.pop(pick % len(self.attempts))
         if self.harbour.store.renew(attempt) is None:
-            self.harbour.store.fail(attempt, "It rained.", retry_in_s=0, steps=())
+            self.harbour.store.fail(attempt, RAINED, retry_in_s=0, steps=())
 
     @rule(app=st.sampled_from(APPS), updates=st.sampled_from([Updates.ON, Updates.ON, *Updates]))
     def set_updates(self, app: str, updates: Updates) -> None:
@@ -179,7 +180,7 @@ class UpdatesMachine(RuleBasedStateMachine):
         try:
             self._come_to_rest()
             digest = harbour.tags._tags[IMAGE]
-            _, snapshots = harbour.images.dependents(IMAGE, digest, after="", limit=10)
+            _, snapshots = harbour.dependents.dependents(IMAGE, digest, after="", limit=10)
             assert [snapshot.app for snapshot in snapshots] == harbour.store.apps()
             for snapshot in snapshots:
                 assert harbour.snapshots.decide(snapshot, Wanted(IMAGE, digest, digest)).verdict in AT_REST, (

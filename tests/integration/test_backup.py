@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
-    from galaxy.adapters.store.versions import VersionStore
+    from tests.support.stores import AllStores
 
 CONFIG = 'appendonly yes\nappendfsync everysec\nmaxmemory-policy noeviction\nsave ""\n'
 LOGIN = "worker:CHANGE-ME-worker@"
@@ -60,7 +60,7 @@ def restored(backup: Path, folder: Path, users: str) -> RedisProcess:
     return RedisProcess(folder, CONFIG + users)
 
 
-def deploy_until_it_fails(store: VersionStore) -> list[VersionRef]:
+def deploy_until_it_fails(store: AllStores) -> list[VersionRef]:
     acknowledged = []
     with suppress(StoreError):
         while True:

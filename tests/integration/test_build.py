@@ -22,6 +22,7 @@ from galaxy.domain.states import Step, VersionState
 from galaxy.settings import Settings
 from tests.support.base_images import BaseImageSpec
 from tests.support.gate import Gate, engine_address
+from tests.support.stores import BY_BOB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -265,7 +266,7 @@ def test_a_cancelled_build_ends_soon(site: Site, repository: str, app: str, setu
     deadline = time.monotonic() + SOON_S
     while "begun" not in site.lines(app) and time.monotonic() < deadline:
         time.sleep(0.05)
-    site.pipeline.store.cancel(ref, "No more.")
+    site.pipeline.store.cancel(ref, BY_BOB)
     worker.join(SOON_S)
     assert not worker.is_alive()
     assert site.pipeline.store.version(ref).state is S.CANCELLED

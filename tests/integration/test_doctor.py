@@ -197,7 +197,7 @@ def test_a_running_fleet_is_found_by_name_and_a_stalled_beat_by_its_age(fleet: F
         for name, value in fleet.env.items():
             environ.setenv(name, value)
         here = Pipeline(Settings())
-        here.store.record_heartbeat("reconcile")
+        here.heartbeats.record_heartbeat("reconcile")
         findings = list(here.doctor.examine())
         of_workers = "\n".join(each.found for each in findings if each.subject == "workers")
         assert "build@fleet answers: 2 slots for builds, builds.bulk." in of_workers

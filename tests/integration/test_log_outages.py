@@ -15,6 +15,7 @@ from galaxy.domain.models import VersionRef
 from galaxy.domain.states import VersionState
 from galaxy.settings import Settings
 from tests.support.fleet import Fleet, RedisWithPassword, eventually
+from tests.support.stores import BY_BOB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,7 +124,7 @@ def test_the_container_of_a_cancelled_build_is_gone_soon_while_the_redis_of_the_
         assert containers()
         redis.freeze()
         time.sleep(2)  # it prints more than can wait
-        fleet.store.cancel(ref, "No more.")
+        fleet.store.cancel(ref, BY_BOB)
         eventually("the container is gone", lambda: not containers(), GONE_S)
         redis.thaw()
         why = f"Attempt 1 was stopped. Version {ref.number} of {app} was cancelled."
@@ -176,7 +177,7 @@ def test_deploys_go_on_while_the_redis_of_the_logs_hangs_and_are_told_when_it_is
             lambda: all(found := [sentences(fleet, it) for it in names]) and found,
         )
         for name in names:
-            fleet.store.cancel(VersionRef(name, 1), "No more.")
+            fleet.store.cancel(VersionRef(name, 1), BY_BOB)
         ours = {"name": around_fleets.name}
         eventually("its containers are gone", lambda: not docker_api.containers(all=True, filters=ours))
     finally:

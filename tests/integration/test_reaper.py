@@ -15,7 +15,6 @@ from pydantic import SecretStr
 
 from galaxy.adapters.engine.docker.engine import DockerEngine
 from galaxy.adapters.store.keys import Keys
-from galaxy.adapters.store.versions import VersionStore
 from galaxy.domain.base_images.image_config import oci_labels
 from galaxy.domain.errors import EngineError
 from galaxy.domain.models import Attempt, BuiltImage, NewVersion, VersionRef
@@ -23,6 +22,7 @@ from galaxy.domain.names import LOOK, LeaseRef, app_image, attempt_tag, containe
 from galaxy.services.reaper import Reaper
 from tests.conftest import unavailable
 from tests.support.base_images import BaseImageSpec
+from tests.support.stores import RAINED, AllStores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,13 +41,13 @@ class World:
         self.docker.ping()
         self.name = f"galaxy-reaper-{uuid4().hex[:8]}"
         redis = fakeredis.FakeRedis(decode_responses=True)
-        self.store = VersionStore(redis, Keys(self.name), lease_s=30, requeue_after_s=30)
+        self.store = AllStores(redis, Keys(self.name), lease_s=30, requeue_after_s=30)
         self.use_registry(f"{self.name}.invalid:1")
         self._base = self.docker.api.import_image_from_data(b"\0" * 1024, repository=self.name, tag="empty")
 
     def use_registry(self, authority: str) -> None:
         self.registry = authority
-        self.reaper = Reaper(self.store, DockerEngine(), name=self.name, registry=authority)
+        self.reaper = Reaper(self.store, self.store, DockerEngine(), name=self.name, registry=authority)
 
     def claim(self, app: str = APP) -> Attempt:
         new = NewVersion(
@@ -132,7 +132,7 @@ def name_of(world: World, attempt: Attempt) -> str:
 
 
 def fail(world: World, attempt: Attempt) -> None:
-    world.store.fail(attempt, "It failed.", retry_in_s=60, steps=())
+    world.store.fail(attempt, RAINED, retry_in_s=60, steps=())
 
 
 def test_the_container_of_a_live_attempt_stays_and_those_of_a_dead_one_go(world: World) -> None:
@@ -240,7 +240,7 @@ def test_an_image_that_its_attempt_never_pushed_goes_once_the_attempt_is_dead(wo
 def test_the_version_of_a_dead_attempt_can_be_built_anew_while_it_is_reaped(world: World) -> None:
     dead = world.claim()
     old = world.commit(dead)
-    world.store.fail(dead, "It failed.", retry_in_s=0, steps=())
+    world.store.fail(dead, RAINED, retry_in_s=0, steps=())
     alive = world.claim_again(dead)
     new = world.commit(alive)
     # the new attempt took the version's tag from the old one's image

@@ -21,9 +21,9 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from galaxy.adapters.store.keys import Keys
-from galaxy.adapters.store.versions import VersionStore
 from galaxy.domain.models import NewVersion, VersionRef
 from galaxy.domain.states import UNFINISHED, VersionState
+from tests.support.stores import AllStores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -200,7 +200,7 @@ class Fleet:
         }
         self.celery_app = "workers"
         self._store_redis = Redis.from_url(self.redis.url(self.store_db), decode_responses=True)
-        self.store = VersionStore(self._store_redis, Keys("galaxy"), lease_s=2, requeue_after_s=2)
+        self.store = AllStores(self._store_redis, Keys("galaxy"), lease_s=2, requeue_after_s=2)
         self._processes: list[Process] = []
 
     # -- processes

@@ -7,9 +7,13 @@ from uuid import uuid4
 
 from pydantic import SecretStr
 
+from galaxy.adapters.store.heartbeats import HeartbeatStore
 from galaxy.adapters.store.keys import Keys
+from galaxy.adapters.store.leases import LeaseStore
+from galaxy.adapters.store.outbox import Outbox
 from galaxy.adapters.store.versions import VersionStore
 from galaxy.domain.models import Attempt, BuiltImage, NewVersion, StepTiming, VersionRef
+from galaxy.domain.reasons import cancelled_by, failed
 from galaxy.domain.states import Step, VersionState
 
 if TYPE_CHECKING:
@@ -29,11 +33,25 @@ BUILT = BuiltImage(
 STEPS = (StepTiming(step=Step.PULL, started_at_ms=1, duration_ms=2),)
 
 
-def make_store(
-    redis: Redis, prefix: str, *, lease_s: float = 60, requeue_after_s: float = 60
-) -> VersionStore:
-    """A store; with `lease_s=0` whoever claims is taken for lost at once."""
-    return VersionStore(redis, Keys(prefix), lease_s=lease_s, requeue_after_s=requeue_after_s)
+#: Why attempts fail in tests.
+RAINED = failed("setup_failed", "It rained.")
+#: Why versions are cancelled in tests.
+BY_BOB = cancelled_by("bob")
+
+
+class AllStores(VersionStore, LeaseStore, Outbox, HeartbeatStore):
+    """All stores about versions in one object, so that a test needs to pass one thing around."""
+
+    def __init__(self, redis: Redis, keys: Keys, *, lease_s: float, requeue_after_s: float) -> None:
+        VersionStore.__init__(self, redis, keys, requeue_after_s=requeue_after_s)
+        LeaseStore.__init__(self, redis, keys, lease_s=lease_s, requeue_after_s=requeue_after_s)
+        Outbox.__init__(self, redis, keys)
+        HeartbeatStore.__init__(self, redis, keys)
+
+
+def make_store(redis: Redis, prefix: str, *, lease_s: float = 60, requeue_after_s: float = 60) -> AllStores:
+    """The stores; with `lease_s=0` whoever claims is taken for lost at once."""
+    return AllStores(redis, Keys(prefix), lease_s=lease_s, requeue_after_s=requeue_after_s)
 
 
 def new_version(app: str = APP, env: Mapping[str, str] | None = None) -> NewVersion:
@@ -60,28 +78,28 @@ def deploy(
     return VersionRef(app, created.number)
 
 
-def claim(store: VersionStore, ref: VersionRef) -> Attempt:
+def claim(store: LeaseStore, ref: VersionRef) -> Attempt:
     """Begins an attempt that can be begun."""
     attempt = store.claim(ref)
     assert isinstance(attempt, Attempt), attempt
     return attempt
 
 
-def fail(store: VersionStore, ref: VersionRef) -> Attempt:
+def fail(store: LeaseStore, ref: VersionRef) -> Attempt:
     """Begins an attempt that fails, and is tried again at once."""
     attempt = claim(store, ref)
-    store.fail(attempt, "It rained.", retry_in_s=0, steps=STEPS)
+    store.fail(attempt, RAINED, retry_in_s=0, steps=STEPS)
     return attempt
 
 
-def build(store: VersionStore, ref: VersionRef) -> Attempt:
+def build(store: LeaseStore, ref: VersionRef) -> Attempt:
     """Begins an attempt that succeeds."""
     attempt = claim(store, ref)
     assert store.finish(attempt, BUILT, STEPS) is None
     return attempt
 
 
-def bring_to(store: VersionStore, state: VersionState, app: str = APP) -> tuple[VersionRef, Attempt | None]:
+def bring_to(store: AllStores, state: VersionState, app: str = APP) -> tuple[VersionRef, Attempt | None]:
     """Makes a version in this state; with its last attempt, if it had any."""
     ref = deploy(store, app)
     attempt: Attempt | None = None
@@ -95,7 +113,7 @@ def bring_to(store: VersionStore, state: VersionState, app: str = APP) -> tuple[
                 attempt = fail(store, ref)
         case VersionState.CANCELLED:
             attempt = claim(store, ref)
-            store.cancel(ref, "No more.")
+            store.cancel(ref, BY_BOB)
         case VersionState.SUPERSEDED:
             attempt = claim(store, ref)
             deploy(store, app)
@@ -107,7 +125,7 @@ def bring_to(store: VersionStore, state: VersionState, app: str = APP) -> tuple[
     return ref, attempt
 
 
-def _bring_further(store: VersionStore, ref: VersionRef, state: VersionState) -> None:
+def _bring_further(store: AllStores, ref: VersionRef, state: VersionState) -> None:
     if state is VersionState.BUILT:
         return
     store.begin_rollout(ref)

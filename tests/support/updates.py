@@ -12,6 +12,7 @@ from galaxy.adapters.logs.writer import LogWriter
 from galaxy.adapters.registry import Manifest
 from galaxy.adapters.registry.manifest import OCI_INDEX, OCI_MANIFEST, PlatformManifest
 from galaxy.adapters.store.base_images import BaseImageStore
+from galaxy.adapters.store.dependents import DependentStore
 from galaxy.adapters.store.keys import Keys
 from galaxy.adapters.store.updates import UpdateStore
 from galaxy.domain.base_images.image_reference import ImageReference
@@ -27,7 +28,7 @@ from galaxy.services.rebuilds import Rebuilds
 from galaxy.services.snapshots import Platforms, SnapshotReader
 from galaxy.services.throttled_registry import ThrottledRegistry
 from galaxy.settings import Settings
-from tests.support.stores import deploy, make_store
+from tests.support.stores import RAINED, deploy, make_store
 
 if TYPE_CHECKING:
     from galaxy.adapters.queue import TaskQueue
@@ -148,13 +149,14 @@ class Harbour:
         self.registry = registry
         rate = settings.registry_requests_per_s
         self.images = BaseImageStore(redis, self.keys, lease_s=60, requests_per_s=rate)
+        self.dependents = DependentStore(redis, self.keys)
         self.updates = UpdateStore(
             redis, self.keys, in_flight=settings.bulk_builds_in_flight, requeue_after_s=60
         )
         self.registries = ThrottledRegistry(registry, self.images)
         platforms = Platforms(self.images, self.registries, settings.build_platform)
-        self.snapshots = SnapshotReader(self.images, platforms, Compare(settings.base_image_compare))
-        self.rebuilds = Rebuilds(self.updates, self.images, self.snapshots, queue, self.announcer)
+        self.snapshots = SnapshotReader(self.dependents, platforms, Compare(settings.base_image_compare))
+        self.rebuilds = Rebuilds(self.updates, self.dependents, self.snapshots, queue, self.announcer)
         self.fan_out = FanOut(
             self.updates,
             self.snapshots,
@@ -164,6 +166,7 @@ class Harbour:
         )
         self.base_images = BaseImages(
             store=self.images,
+            dependents=self.dependents,
             updates=self.updates,
             heartbeats=self.store,
             registry=registry,
@@ -207,7 +210,7 @@ class Harbour:
     def fail(self, ref: VersionRef) -> None:
         """All attempts fail."""
         for _ in range(4):
-            self.store.fail(self.pull(ref), "It rained.", retry_in_s=0, steps=())
+            self.store.fail(self.pull(ref), RAINED, retry_in_s=0, steps=())
 
     def run_app(self, app: str) -> VersionRef:
         """A person's version of the app is active."""

@@ -122,7 +122,7 @@ class Workshop:
         self.announcer = announcer = Announcer(self.store, logbook)
         queue = cast("TaskQueue", self.queue)
         self.stage = BuildStage(
-            store=self.store,
+            leases=self.store,
             queue=queue,
             engine=self.engine,
             registry=cast("ThrottledRegistry", self.registry),
@@ -136,7 +136,7 @@ class Workshop:
             default_base_image=ImageReference.parse(self.settings.default_base_image),
         )
         self.releases = Releases(self.store, queue, logbook, announcer, rules=rules, retention_s=3600)
-        self.reconciler = Reconciler(self.store, queue, announcer, page=2)
+        self.reconciler = Reconciler(self.store, self.store, self.store, queue, announcer, page=2)
 
     def close(self) -> None:
         self._redis.close()
@@ -159,7 +159,7 @@ class Workshop:
 
     def deploy(self, env: Mapping[str, str] | None = None) -> VersionRef:
         ref = deploy(self.store, env=env)
-        self.announcer.tell(APP)
+        self.announcer.announce(APP)
         return ref
 
     def run(self, ref: VersionRef, on_step: Callable[[Attempt, Step], None] = lambda *_: None) -> Outcome:

@@ -12,6 +12,7 @@ import pytest
 
 from galaxy.adapters.store.apps import AppList
 from galaxy.adapters.store.base_images import BaseImageStore
+from galaxy.adapters.store.dependents import DependentStore
 from galaxy.adapters.store.keys import Keys
 from galaxy.adapters.store.updates import UpdateStore
 from galaxy.cli import advice
@@ -136,6 +137,7 @@ def known() -> Iterator[Known]:
     )
     images = BaseImages(
         store=BaseImageStore(redis, keys, lease_s=60, requests_per_s=1),
+        dependents=DependentStore(redis, keys),
         updates=UpdateStore(redis, keys, in_flight=1, requeue_after_s=60),
         settings=workshop.settings,
         **dict.fromkeys(("heartbeats", "registry", "platforms", "snapshots", "rebuilds")),  # type: ignore[arg-type] # not asked

@@ -29,7 +29,7 @@ SAID = {
     S.QUEUED: ["ada deployed version 1 on base image docker.io/meteor/galaxy-app:latest."],
     S.RETRYING: ["Attempt 1 of 4 failed: It rained.", "The next attempt starts at once."],
     S.BUILD_FAILED: ["Attempt 4 of 4 failed: It rained.", "has failed for good"],
-    S.CANCELLED: ["Version 1 is cancelled. No more."],
+    S.CANCELLED: ["Version 1 is cancelled. Cancelled by bob."],
     S.SUPERSEDED: ["Version 1 is superseded. Version 2 was deployed before this one was built."],
     S.BUILT: ["Version 1 is built: registry.test/apps/www.example.com:1, digest sha256:aaa"],
     S.ACTIVE: ["Version 1 is active now."],
@@ -69,7 +69,7 @@ def test_what_was_told_by_one_who_died_before_the_store_could_forget_it_is_not_t
 
     with monkeypatch.context() as patched:
         patched.setattr(workshop.store, "mark_announced", die)
-        workshop.announcer.tell(APP)
+        workshop.announcer.announce(APP)
     assert len(workshop.lines()) == 1
     assert workshop.store.outbox_apps(10) == [APP]
     workshop.reconciler.run()

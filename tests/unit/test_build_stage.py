@@ -27,13 +27,14 @@ from galaxy.domain.errors import (
 from galaxy.domain.log import Stream
 from galaxy.domain.models import MAX_ATTEMPTS
 from galaxy.domain.output.attempt_output import AttemptOutput
+from galaxy.domain.reasons import WORKER_LOST
 from galaxy.domain.states import Step, VersionState
 from galaxy.services import logbook
 from galaxy.services.retries import pause_s
 from galaxy.services.signs_of_life import SignsOfLife
 from galaxy.settings import Settings
 from tests.support.fake_engine import Running, succeed
-from tests.support.stores import APP, BUNDLE_URL, ENV_VALUE, claim
+from tests.support.stores import APP, BUNDLE_URL, BY_BOB, ENV_VALUE, claim
 from tests.support.workshop import REGISTRY, Workshop
 
 if TYPE_CHECKING:
@@ -576,7 +577,7 @@ def test_the_lease_is_renewed_while_secrets_are_made_ready_and_that_is_done_once
         def __init__(self, **about: Any) -> None:  # noqa: ANN401 - whatever the logbook gives it
             super().__init__(**about)
             time.sleep(1.5)
-            lost.append(workshop.store.end_lost(ref, "Lost."))
+            lost.append(workshop.store.end_lost(ref, WORKER_LOST))
 
     monkeypatch.setattr(logbook, "AttemptOutput", SlowOutput)
     with pytest.raises(AttemptFailed, match="a bug"):
@@ -600,7 +601,7 @@ def test_a_second_delivery_of_a_running_build_does_nothing(workshop: Workshop) -
     workshop.run(ref)
     assert "held" in outcomes[0].sentence
     assert workshop.version(ref).attempt == 1
-    assert "not_buildable" in workshop.run(ref).sentence
+    assert "not_claimable" in workshop.run(ref).sentence
 
 
 def test_whoever_finds_a_lost_attempt_goes_on_with_the_next(workshop: Workshop) -> None:
@@ -618,7 +619,7 @@ def test_whoever_finds_the_last_attempt_lost_says_that_the_build_has_failed(work
     ref = workshop.deploy()
     for _ in range(3):
         claim(workshop.dying, ref)
-        workshop.dying.end_lost(ref, "lost")
+        workshop.dying.end_lost(ref, WORKER_LOST)
     claim(workshop.dying, ref)
     with pytest.raises(BuildFailed):
         workshop.run(ref)
@@ -642,13 +643,13 @@ def test_a_registry_that_asks_for_patience_is_given_it_up_to_a_bound() -> None:
 def lose_the_lease(workshop: Workshop, attempt: Attempt) -> None:
     """As if the worker had been silent for too long: another one builds the version now."""
     deadline = time.monotonic() + DEADLINE_S
-    while workshop.dying.renew(attempt) or not workshop.store.end_lost(attempt.ref, "Lost."):
+    while workshop.dying.renew(attempt) or not workshop.store.end_lost(attempt.ref, WORKER_LOST):
         assert time.monotonic() < deadline
     claim(workshop.store, attempt.ref)
 
 
 def _cancel(workshop: Workshop, attempt: Attempt) -> None:
-    workshop.store.cancel(attempt.ref, "No more.")
+    workshop.store.cancel(attempt.ref, BY_BOB)
 
 
 def _supersede(workshop: Workshop, _: Attempt) -> None:
@@ -695,7 +696,7 @@ def test_a_version_that_nobody_wants_any_more_is_stopped_in_every_step(
     assert workshop.version(ref).state is state
     assert workshop.lines()[-1].text == f"Attempt 1 was stopped. {why}"
     assert workshop.engine.tagged_images(REGISTRY) == ()
-    assert "not_buildable" in workshop.run(ref).sentence
+    assert "not_claimable" in workshop.run(ref).sentence
 
 
 @pytest.mark.parametrize("end", [_cancel, _supersede, lose_the_lease])
@@ -717,7 +718,7 @@ def test_what_was_printed_last_stands_before_the_sentence_that_the_build_was_sto
 
     def program(running: Running) -> int:
         running.print("one line\nhalf a li")
-        watchful.store.cancel(ref, "No more.")
+        watchful.store.cancel(ref, BY_BOB)
         return until_stopped(running)
 
     watchful.base_image(program)
@@ -750,7 +751,7 @@ def test_a_cancelled_build_stops_while_its_log_hangs_and_the_log_says_why(
 
     def cancel() -> None:
         times.append(time.monotonic())
-        watchful.store.cancel(ref, "No more.")
+        watchful.store.cancel(ref, BY_BOB)
 
     def program(running: Running) -> int:
         Timer(0.3, cancel).start()
@@ -792,7 +793,7 @@ def test_a_version_that_is_cancelled_as_its_log_fails_is_no_error(
 
     def program(running: Running) -> int:
         running.print("lost\n")
-        impatient.store.cancel(ref, "No more.")
+        impatient.store.cancel(ref, BY_BOB)
         raise EngineError("The engine rests.")
 
     def lose(*_: object) -> None:
@@ -809,7 +810,7 @@ def test_what_is_read_after_the_lease_was_lost_is_not_written(watchful: Workshop
 
     def program(running: Running) -> int:
         running.print("before\n")
-        watchful.store.cancel(ref, "No more.")
+        watchful.store.cancel(ref, BY_BOB)
         time.sleep(0.2)  # longer than the lease
         running._on_output(Stream.STDOUT, b"overdue\n")
         return 0
@@ -824,13 +825,13 @@ def test_a_script_that_fails_as_it_is_cancelled_is_no_failure(workshop: Workshop
     ref = workshop.deploy()
 
     def program(_: Running) -> int:
-        workshop.store.cancel(ref, "No more.")
+        workshop.store.cancel(ref, BY_BOB)
         return 1
 
     workshop.base_image(program)
     assert workshop.run(ref).sentence.startswith("Stopped building version 1")
     assert workshop.lines()[-1].text.startswith("Attempt 1 was stopped.")
-    assert workshop.version(ref).failure == "No more."
+    assert workshop.version(ref).failure == "Cancelled by bob."
 
 
 def test_a_worker_that_has_to_stop_while_the_store_is_away_stops_nevertheless(

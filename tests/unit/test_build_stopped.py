@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from galaxy.adapters.store import versions
+from galaxy.adapters.store import leases
 from galaxy.domain.errors import AttemptFailed, EngineError
 from galaxy.domain.states import VersionState
 from galaxy.services import build, lease, work_claim
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 S = VersionState
 #: The files in whose lines the signal comes.
-INTERRUPTED = {module.__file__ for module in (build, lease, versions, work_claim)}
+INTERRUPTED = {module.__file__ for module in (build, lease, leases, work_claim)}
 
 
 @pytest.fixture

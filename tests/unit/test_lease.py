@@ -17,7 +17,7 @@ from galaxy.services.lease import HeldLease
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from galaxy.adapters.store.versions import VersionStore
+    from tests.support.stores import AllStores
 
 ATTEMPT = Attempt(
     app="www.example.com",
@@ -44,7 +44,7 @@ class Answers:
 
 def lease(store: Answers, *, lease_s: float = 5, timeout_s: float = 60) -> HeldLease:
     return HeldLease(
-        cast("VersionStore", store), ATTEMPT, renew_every_s=0.01, lease_s=lease_s, timeout_s=timeout_s
+        cast("AllStores", store), ATTEMPT, renew_every_s=0.01, lease_s=lease_s, timeout_s=timeout_s
     )
 
 

@@ -13,7 +13,7 @@ from galaxy.domain.errors import EngineError
 from galaxy.domain.names import LeaseRef, app_image, attempt_tag, container_name, volume_name
 from galaxy.services.reaper import Reaper
 from tests.support.fake_engine import FakeEngine
-from tests.support.stores import claim, deploy, make_store
+from tests.support.stores import RAINED, claim, deploy, make_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,11 +31,11 @@ class World:
         self.redis = fakeredis.FakeRedis(version=(7, 0), decode_responses=True)
         self.store = make_store(self.redis, NAME)
         self.engine = FakeEngine()
-        self.reaper = Reaper(self.store, self.engine, name=NAME, registry=REGISTRY)
+        self.reaper = Reaper(self.store, self.store, self.engine, name=NAME, registry=REGISTRY)
 
     def dead_attempt(self, app: str) -> Attempt:
         attempt = claim(self.store, deploy(self.store, app))
-        self.store.fail(attempt, "It failed.", retry_in_s=60, steps=())
+        self.store.fail(attempt, RAINED, retry_in_s=60, steps=())
         return attempt
 
     def container(self, attempt: Attempt) -> str:

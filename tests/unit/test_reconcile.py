@@ -10,7 +10,7 @@ from galaxy.adapters.store.keys import Keys
 from galaxy.domain.errors import QueueError
 from galaxy.domain.heartbeats import RECONCILE
 from galaxy.domain.states import VersionState
-from tests.support.stores import bring_to, build, claim, deploy
+from tests.support.stores import RAINED, bring_to, build, claim, deploy
 from tests.support.workshop import PREFIX, Workshop
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def test_a_lost_message_is_sent_again(workshop: Workshop, attempts: int) -> None
     for _ in range(attempts):
         attempt = claim(workshop.store, ref)
         # two seconds ago: a retry's own message gets that much time
-        workshop.store.fail(attempt, "It rained.", retry_in_s=-2, steps=())
+        workshop.store.fail(attempt, RAINED, retry_in_s=-2, steps=())
     assert workshop.reconciler.run() == 1
     assert workshop.queue.builds == [(ref, attempts)]
 

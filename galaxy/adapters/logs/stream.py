@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import time
-from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 from uuid import uuid4
 
 from galaxy.adapters.logs.entry import ARGUMENTS_PER_ENTRY, ENTRY_OVERHEAD_BYTES, from_fields, to_arguments
 from galaxy.adapters.redis_errors import translated
-from galaxy.adapters.store.scripts import run_each
+from galaxy.adapters.store.scripts import RedisScripts, Script
 from galaxy.domain.errors import StoreError
 from galaxy.domain.log import EVERYTHING, START, Batch, LogBlock, LogFilter, LogLine, LogPage
 
@@ -21,6 +19,15 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from galaxy.adapters.store.keys import Keys
+    from galaxy.adapters.store.scripts import Argument, Call
+
+_APPEND: Final = Script(
+    "append",
+    ("log", "size", "writer"),
+    ("batch", "remembered_ms", "retention_ms", "max_bytes", "overhead", "per_entry"),
+    rest="entries",
+    package="galaxy.adapters.logs",
+)
 
 #: Entries fetched in one round trip; each has up to 63 KiB.
 _PAGE_ENTRIES: Final = 32
@@ -51,7 +58,7 @@ class LogStream:
         self._keys = keys
         self._retention_ms = retention_s * 1000
         self._max_bytes = max_bytes
-        self._append = redis.register_script(_source())
+        self._scripts = RedisScripts(redis, _translated)
 
     def append(self, app: str, blocks: Sequence[LogBlock], batch: Batch | None = None) -> str:
         """Appends blocks in one atomic round trip and trims the log.
@@ -61,15 +68,12 @@ class LogStream:
         Returns:
             The cursor after the newest entry.
         """
-        keys, arguments = self._call(app, blocks, batch or Batch(uuid4().hex, 1))
-        with _translated():
-            newest: bytes = self._append(keys=keys, args=arguments)
+        newest: bytes = self._scripts.run(_APPEND, self._call(app, blocks, batch or Batch(uuid4().hex, 1)))
         return newest.decode()
 
     def append_each(self, batches: Iterable[tuple[str, Sequence[LogBlock], Batch]]) -> None:
         """Appends blocks to the logs of apps, in few round trips; each batch as `append` does it."""
-        with _translated():
-            run_each(self._redis, self._append, (self._call(*each) for each in batches))
+        self._scripts.run_each(_APPEND, (self._call(*each) for each in batches))
 
     def read(self, app: str, after: str = START, limit: int = 1000, only: LogFilter = EVERYTHING) -> LogPage:
         """Reads on after a cursor. No lines and the same cursor: that was the end, for now.
@@ -146,21 +150,22 @@ class LogStream:
             after = entries[-1].id if entries else after
             yield LogPage(lines, after)
 
-    def _call(
-        self, app: str, blocks: Sequence[LogBlock], batch: Batch
-    ) -> tuple[list[str], list[str | bytes | int]]:
-        """Keys and arguments of the script."""
-        keys = [self._keys.log(app), self._keys.log_size(app), self._keys.log_writer(app, batch.writer)]
-        arguments = [
-            batch.number,
-            batch.remembered_s * 1000,
-            self._retention_ms,
-            self._max_bytes,
-            ENTRY_OVERHEAD_BYTES,
-            ARGUMENTS_PER_ENTRY,
-            *to_arguments(blocks),
-        ]
-        return keys, arguments
+    def _call(self, app: str, blocks: Sequence[LogBlock], batch: Batch) -> Call:
+        keys = self._keys
+        names = {
+            "log": keys.log(app),
+            "size": keys.log_size(app),
+            "writer": keys.log_writer(app, batch.writer),
+        }
+        arguments: dict[str, Argument] = {
+            "batch": batch.number,
+            "remembered_ms": batch.remembered_s * 1000,
+            "retention_ms": self._retention_ms,
+            "max_bytes": self._max_bytes,
+            "overhead": ENTRY_OVERHEAD_BYTES,
+            "per_entry": ARGUMENTS_PER_ENTRY,
+        }
+        return _APPEND.call(names, arguments, to_arguments(blocks))
 
     def _wait_for_entries(self, app: str, after: str, block_ms: int) -> list[_Entry]:
         log = self._keys.log(app)
@@ -204,8 +209,3 @@ def _entries_of_stream(reply: Any) -> list[_Entry]:  # noqa: ANN401 - a list or,
 
 def _translated() -> AbstractContextManager[None]:
     return translated("The logs' Redis", "GALAXY_LOGS_URL")
-
-
-@cache
-def _source() -> str:
-    return (files("galaxy.adapters.logs") / "lua" / "append.lua").read_text()

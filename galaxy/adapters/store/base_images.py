@@ -2,38 +2,50 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import structlog
-from redis.exceptions import LockError, RedisError
 
-from galaxy.adapters.store.scripts import RedisScripts, translated
-from galaxy.adapters.store.snapshots import read_snapshots
+from galaxy.adapters.store.leader import only_poller
+from galaxy.adapters.store.scripts import RedisScripts, Script, translated
 from galaxy.domain.base_images.base_image import BaseImage, UpdateProgress
 from galaxy.domain.base_images.checks import CheckLease, CheckPostponed, CheckResult
-from galaxy.domain.base_images.fan_out import LatePage
-from galaxy.domain.base_images.image_reference import ImageReference, familiar_name
-from galaxy.domain.errors import AppNotFound, BaseImageNotWatched, InvalidInput, NothingToPin
+from galaxy.domain.base_images.image_reference import familiar_name
+from galaxy.domain.errors import BaseImageNotWatched
+from galaxy.domain.reasons import cut
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
     from redis import Redis
 
     from galaxy.adapters.store.keys import Keys
-    from galaxy.domain.base_images.updates import AppSnapshot, Updates
+    from galaxy.adapters.store.scripts import Argument, Call
 
 logger = structlog.get_logger(__name__)
 
+_TAKE_CHECKS: Final = Script(
+    "take_checks",
+    ("base_images", "updates"),
+    (
+        "limit", "lease_ms", "rate", "burst", "only", "dependents_prefix", "base_image_prefix",
+        "budget_prefix", "update_prefix", "handed_out_prefix", "late_prefix", "ahead_prefix",
+    ),
+)  # fmt: skip
+_RECORD_CHECK: Final = Script(
+    "record_check",
+    (
+        "base_images", "base_image", "update", "updates", "handed_out", "late", "dependents", "platforms",
+        "budget", "ahead",
+    ),
+    (
+        "image", "token", "next_check_in_ms", "pause_ms", "error_text", "digest", "platform_digest", "content",
+        "more_requests",
+    ),
+)  # fmt: skip
+_PAUSE: Final = Script("pause", ("budget",), ("pause_ms",))
 _PROGRESS = ("number", "state", "wave", "dependents", "created", "built", "failed", "reason")
-_ALL = "*"
-
-
-class _Page(NamedTuple):
-    last: str
-    snapshots: tuple[AppSnapshot, ...]
-    scores: dict[str, str]
 
 
 class BaseImageStore:
@@ -56,27 +68,9 @@ class BaseImageStore:
 
     # -- checks
 
-    @contextmanager
-    def only_poller(self, lease_s: float) -> Iterator[Callable[[], bool]]:
-        """Keeps other pollers away: those that hang would take all the slots of control workers.
-
-        Yields a function that renews this, and returns False when somebody else polls.
-        """
-        lock = self._redis.lock(self._keys.polling(), timeout=lease_s, blocking=False, thread_local=False)
-
-        def renew() -> bool:
-            with translated():
-                try:
-                    return bool(lock.reacquire() if lock.local.token else lock.acquire())
-                except LockError:
-                    return False
-
-        try:
-            yield renew
-        finally:
-            if lock.local.token:
-                with suppress(RedisError):  # it ends by itself
-                    lock.release()
+    def only_poller(self, lock_s: float) -> AbstractContextManager[Callable[[], bool]]:
+        """Keeps other pollers away; see `galaxy.adapters.store.leader.only_poller`."""
+        return only_poller(self._redis, self._keys, lock_s=lock_s)
 
     def take_checks(self, limit: int) -> tuple[CheckLease, ...]:
         """Takes up to `limit` base images whose check is due; each is nobody else's until the lease runs out."""
@@ -99,7 +93,7 @@ class BaseImageStore:
 
     def record(self, answers: Sequence[CheckResult]) -> list[bool]:
         """Records what came of checks; with a changed content, also the update. Returns for each whether that began."""
-        replies = self._scripts.run_each("record_check", map(self._call, answers))
+        replies = self._scripts.run_each(_RECORD_CHECK, map(self._record_check, answers))
         return [reply == "changed" for reply in replies]
 
     # -- pauses
@@ -120,7 +114,8 @@ class BaseImageStore:
 
     def pause(self, registry: str, seconds: float) -> None:
         """Keeps all workers from asking a registry for so long."""
-        self._scripts.run("pause", [self._keys.budget(registry)], [int(seconds * 1000)])
+        names = {"budget": self._keys.budget(registry)}
+        self._scripts.run(_PAUSE, _PAUSE.call(names, {"pause_ms": int(seconds * 1000)}))
 
     # -- platforms
 
@@ -158,73 +153,6 @@ class BaseImageStore:
             raise _no_dependents(image)
         return found[0]
 
-    def dependents(
-        self, image: str, content: str, *, after: str, limit: int
-    ) -> tuple[str, tuple[AppSnapshot, ...]]:
-        """A page of the apps that depend on a base image, and where they stand.
-
-        Args:
-            image: Canonical reference.
-            content: See `Wanted`.
-            after: The last app of the page before; empty for the first page.
-            limit: At most so many.
-
-        Returns:
-            The last app of this page, empty when there was none left; and the snapshots.
-        """
-        page = self._read("after", limit, self._keys.dependents(image), content, after)
-        return page.last, page.snapshots
-
-    def late(self, image: str, content: str, *, limit: int) -> LatePage:
-        """Some apps that have to be decided about again."""
-        page = self._read("first", limit, self._keys.late(image), content, "")
-        return LatePage(page.snapshots, page.scores)
-
-    # -- what apps want
-
-    def set_updates(self, app: str, updates: Updates) -> str | None:
-        """Turns an app's updates on or off, or pins it; returns the digest that it is pinned to.
-
-        Raises:
-            AppNotFound: The app was never deployed.
-            NothingToPin: It is to be pinned, and no version is active that was built on a tag.
-        """
-        reply, digest = self._scripts.run(
-            "set_updates",
-            [*self._keys.of_version(app, 0), self._keys.updates()],
-            [app, updates, self._keys.all_versions(), self._keys.late("")],
-        )
-        if reply == "missing":
-            raise AppNotFound(f"There is no app {app}.", app=app)
-        if reply == "nothing active":
-            raise NothingToPin(
-                f"{app} can't be pinned: it has no active version that was built on a base image's tag.",
-                "Deploy it first.",
-                app=app,
-            )
-        return digest or None
-
-    # -- apps that were deployed before their base images were indexed
-
-    def index_some(self, limit: int) -> bool:
-        """Indexes the base images of the next apps that were deployed before this was done; False: no app is left.
-
-        A version whose base image today's rules refuse depends on nothing: nobody could build on that.
-        """
-        keys = self._keys
-        with translated():
-            after = cast("str | None", self._redis.get(keys.indexed())) or ""
-            if after == _ALL:
-                return False
-            apps = cast(
-                "list[str]",
-                self._redis.zrangebylex(keys.apps(), f"({after}" if after else "-", "+", start=0, num=limit),
-            )
-            for app in apps:
-                self._index(app)
-            self._redis.set(keys.indexed(), apps[-1] if apps else _ALL)
-        return bool(apps)
-
     # -- inside
 
     def _read_records(self, due: Sequence[tuple[str, float]]) -> list[BaseImage]:
@@ -242,64 +170,52 @@ class BaseImageStore:
         ]
         return [image for image in found if image.dependents]
 
-    def _index(self, app: str) -> None:
-        keys = self._keys
-        numbers = cast("list[str | None]", self._redis.hmget(keys.app(app), ["last", "active"]))
-        arguments = [app, keys.versions(app), keys.dependents("")]
-        for number in dict.fromkeys(filter(None, numbers)):
-            name = cast("str | None", self._redis.hget(keys.version(app, int(number)), "base_image"))
-            if name:
-                arguments += [number, _indexed_under(name, app=app, version=int(number))]
-        self._scripts.run("index_app", [keys.app(app), keys.base_images()], arguments)
-
     def _take(self, limit: int, only: str) -> list[list[str]]:
-        keys = self._keys
-        prefixes = (
-            keys.dependents, keys.base_image, keys.budget, keys.update, keys.handed_out, keys.late, keys.ahead,
-        )  # fmt: skip
-        rate = self._requests_per_s
-        rows: list[list[str]] = self._scripts.run(
-            "take_checks",
-            [keys.base_images(), keys.updates()],
-            [limit, self._lease_ms, rate, max(1, rate * 5), only, *(prefix("") for prefix in prefixes)],
-        )
+        keys, rate = self._keys, self._requests_per_s
+        arguments: dict[str, Argument] = {
+            "limit": limit,
+            "lease_ms": self._lease_ms,
+            "rate": rate,
+            "burst": max(1, rate * 5),
+            "only": only,
+            "dependents_prefix": keys.dependents(""),
+            "base_image_prefix": keys.base_image(""),
+            "budget_prefix": keys.budget(""),
+            "update_prefix": keys.update(""),
+            "handed_out_prefix": keys.handed_out(""),
+            "late_prefix": keys.late(""),
+            "ahead_prefix": keys.ahead(""),
+        }
+        names = {"base_images": keys.base_images(), "updates": keys.updates()}
+        rows: list[list[str]] = self._scripts.run(_TAKE_CHECKS, _TAKE_CHECKS.call(names, arguments))
         return rows
 
-    def _call(self, answer: CheckResult) -> tuple[list[str], list[str | int]]:
-        """Keys and arguments of the script."""
+    def _record_check(self, answer: CheckResult) -> Call:
         keys, image, found = self._keys, answer.check.image, answer.found
-        names = [
-            keys.base_images(), keys.base_image(image), keys.update(image), keys.updates(),
-            keys.handed_out(image), keys.late(image), keys.dependents(image), keys.platforms(),
-            keys.budget(image.partition("/")[0]), keys.ahead(image),
-        ]  # fmt: skip
-        details: list[str | int] = ["", "", "", 0]
-        if found:
-            details = [found.digest, found.platform_digest or "", found.content, found.requests - 1]
-        times = (int(answer.next_check_in_s * 1000), int(answer.pause_s * 1000))
-        return names, [image, answer.check.token, times[0], answer.error, times[1], *details]
-
-    def _read(self, way: str, limit: int, apps: str, content: str, after: str) -> _Page:
-        keys = self._keys
-        last, scores, snapshots = self._scripts.run(
-            "read_snapshots",
-            [keys.platforms(), apps],
-            [
-                content, way, limit, after,
-                keys.app(""), keys.all_versions(), keys.made(""), keys.unfinished(""),
-            ],
-        )  # fmt: skip
-        return _Page(last, read_snapshots(snapshots), dict(zip(scores[::2], scores[1::2], strict=True)))
-
-
-def _indexed_under(base_image: str, *, app: str, version: int) -> str:
-    """The canonical reference under which a version is indexed; empty when no update can concern it."""
-    try:
-        reference = ImageReference.parse(base_image)
-    except InvalidInput as error:
-        logger.warning("version.not_indexed", app=app, version=version, error=str(error))
-        return ""
-    return "" if reference.pinned else reference.canonical
+        names = {
+            "base_images": keys.base_images(),
+            "base_image": keys.base_image(image),
+            "update": keys.update(image),
+            "updates": keys.updates(),
+            "handed_out": keys.handed_out(image),
+            "late": keys.late(image),
+            "dependents": keys.dependents(image),
+            "platforms": keys.platforms(),
+            "budget": keys.budget(image.partition("/")[0]),
+            "ahead": keys.ahead(image),
+        }
+        arguments: dict[str, Argument] = {
+            "image": image,
+            "token": answer.check.token,
+            "next_check_in_ms": int(answer.next_check_in_s * 1000),
+            "pause_ms": int(answer.pause_s * 1000),
+            "error_text": cut(answer.error),
+            "digest": found.digest if found else "",
+            "platform_digest": (found.platform_digest if found else None) or "",
+            "content": found.content if found else "",
+            "more_requests": found.requests - 1 if found else 0,
+        }
+        return _RECORD_CHECK.call(names, arguments)
 
 
 def _no_dependents(image: str) -> BaseImageNotWatched:

@@ -8,7 +8,7 @@ from hashlib import sha256
 class Keys:
     """Names of keys below one prefix. Lifetimes not mentioned: for ever.
 
-    With an empty last argument a method returns the prefix of all its keys, for scripts that make keys of them.
+    With an empty last argument a method returns the prefix of all its keys, for scripts that make keys of it.
     """
 
     def __init__(self, prefix: str) -> None:
@@ -50,12 +50,21 @@ class Keys:
         """List of `APP NUMBER TO FROM`: ends of builds and of versions that `settle_ends.lua` has not settled yet."""
         return f"{self._prefix}:ended"
 
-    def of_version(self, app: str, number: int) -> list[str]:
-        """The keys that every script about a version begins with; `prelude.lua` names them."""
-        return [
-            self.version(app, number), self.app(app), self.unfinished(app), self.due(), self.activity(app),
-            self.ended(), self.outbox(app), self.outbox_apps(),
-        ]  # fmt: skip
+    def of_app(self, app: str) -> dict[str, str]:
+        """By name, the keys that scripts about an app's versions have in common."""
+        return {
+            "app": self.app(app),
+            "unfinished": self.unfinished(app),
+            "due": self.due(),
+            "activity": self.activity(app),
+            "ended": self.ended(),
+            "outbox": self.outbox(app),
+            "outbox_apps": self.outbox_apps(),
+        }
+
+    def of_version(self, app: str, number: int) -> dict[str, str]:
+        """By name, the keys that scripts about one version have in common."""
+        return {"version": self.version(app, number), **self.of_app(app)}
 
     def heartbeats(self) -> str:
         """Hash. When (ms) each periodic piece of work was last done, by its name in `galaxy/domain/heartbeats.py`."""

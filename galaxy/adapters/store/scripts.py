@@ -1,93 +1,148 @@
-"""The store's Lua scripts: loaded once, run atomically, errors translated."""
+"""Lua scripts that Redis runs atomically: declared with the names of their keys and arguments, loaded once."""
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from redis.exceptions import NoScriptError
 
 from galaxy.adapters import redis_errors
-from galaxy.domain.states import TRANSITIONS
+from galaxy.domain.states import FAILED, TRANSITIONS, UNBUILT, UNFINISHED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
 
     from redis import Redis
-    from redis.commands.core import Script
+    from redis.commands.core import Script as LoadedScript
+
+#: What an argument may be. Mappings and lists travel as JSON.
+Argument: TypeAlias = "str | bytes | float | Mapping[str, Any] | list[Any]"
 
 #: So many runs of a script share a round trip: together well below a millisecond.
 _AT_ONCE: Final = 8
 
-#: A script's first lines may name others that it needs.
+#: Another file stands in the place of such a line, unless it stood in an earlier one.
 _INCLUDE: Final = re.compile(r"^-- include: (\w+\.lua)$", re.MULTILINE)
+
+_FOLDER: Final = "galaxy.adapters.store"
+
+
+@dataclass(frozen=True)
+class Script:
+    """A file `lua/NAME.lua`, and what its one caller passes by name.
+
+    Attributes:
+        keys: In their order; the script and its header write them in capitals.
+        arguments: In their order.
+        rest: What follows the arguments, as many as there are, of any bytes; empty if nothing does.
+        package: The package whose folder `lua` has the file.
+    """
+
+    name: str
+    keys: tuple[str, ...]
+    arguments: tuple[str, ...] = ()
+    rest: str = ""
+    package: str = _FOLDER
+
+    def call(
+        self,
+        keys: Mapping[str, str],
+        arguments: Mapping[str, Argument] | None = None,
+        rest: Iterable[str | bytes | float] = (),
+    ) -> Call:
+        """One run of the script.
+
+        Args:
+            keys: By name; there may be more of them than the script has.
+            arguments: By name, exactly those that the script has.
+            rest: See `Script.rest`.
+        """
+        given = arguments or {}
+        if given.keys() != {*self.arguments}:
+            raise ValueError(f"{self.name}.lua has the arguments {self.arguments}, not {tuple(given)}")
+        return Call(
+            tuple(keys[name] for name in self.keys),
+            (*(_encoded(given[name]) for name in self.arguments), *rest),
+        )
+
+    @property
+    def source(self) -> str:
+        """The whole text that Redis gets: the prelude and the script, with all that it includes."""
+        return _source(self.package, self.name)
+
+
+@dataclass(frozen=True)
+class Call:
+    """The keys and arguments of one run of a script, in the script's order."""
+
+    keys: tuple[str, ...]
+    arguments: tuple[str | bytes | float, ...]
 
 
 class RedisScripts:
-    """Runs scripts of `galaxy/adapters/store/lua` by name."""
+    """Runs scripts on one Redis, and turns what redis-py raises into errors of the project.
 
-    def __init__(self, redis: Redis) -> None:
+    Args:
+        translated: Context manager around each round trip; by default the store's.
+    """
+
+    def __init__(
+        self, redis: Redis, translated: Callable[[], AbstractContextManager[None]] | None = None
+    ) -> None:
         self._redis = redis
-        self._scripts: dict[str, Script] = {}
+        self._translated = translated or _translated
+        self._loaded: dict[Script, LoadedScript] = {}
 
-    def run(self, name: str, keys: Sequence[str], arguments: Iterable[str | float]) -> Any:  # noqa: ANN401 - each script has its own reply; its header says which
-        """Runs one script and returns its reply.
+    def run(self, script: Script, call: Call) -> Any:  # noqa: ANN401 - each script has its own reply; its header says which
+        """Runs a script once and returns its reply.
 
         Raises:
             IllegalTransition: The script refused a move that `TRANSITIONS` does not have.
             StoreError: Redis can't be reached or refused the script.
         """
-        with translated():
-            return self._script(name)(keys=keys, args=[*arguments])
+        with self._translated():
+            return self._load(script)(keys=call.keys, args=call.arguments)
 
-    def run_each(self, name: str, calls: Iterable[tuple[Sequence[str], Iterable[str | float]]]) -> list[Any]:
-        """Runs one script several times, each run by itself, in few round trips; returns their replies.
+    def run_each(self, script: Script, calls: Iterable[Call]) -> list[Any]:
+        """Runs a script several times, each run by itself, in few round trips; returns their replies.
 
-        Redis serves nobody else while it works off what came in one.
-
-        Args:
-            name: The script's.
-            calls: Keys and arguments of each run.
+        Redis serves nobody else while it works off what came in one. The script has to answer a repeated run as it
+        did the first.
 
         Raises:
             IllegalTransition, StoreError: As `run`, for the first run that failed; the others were made.
         """
-        with translated():
-            return run_each(self._redis, self._script(name), calls)
+        replies: list[Any] = []
+        rest = iter(calls)
+        loaded = self._load(script)
+        with self._translated():
+            while some := [*islice(rest, _AT_ONCE)]:
+                try:
+                    replies += self._run_some(loaded, some)
+                except NoScriptError:  # Redis was restarted
+                    self._redis.script_load(loaded.script)
+                    replies += self._run_some(loaded, some)
+        return replies
 
-    def _script(self, name: str) -> Script:
-        if name not in self._scripts:
-            self._scripts[name] = self._redis.register_script(_source(name))
-        return self._scripts[name]
+    def _run_some(self, loaded: LoadedScript, calls: Iterable[Call]) -> list[Any]:
+        # not by calling the script: that asks Redis each time whether it knows it
+        with self._redis.pipeline(transaction=False) as batch:
+            for call in calls:
+                batch.evalsha(loaded.sha, len(call.keys), *call.keys, *call.arguments)
+            return batch.execute()
 
-
-def run_each(
-    redis: Redis, script: Script, calls: Iterable[tuple[Sequence[str], Iterable[str | bytes | float]]]
-) -> list[Any]:
-    """See `RedisScripts.run_each`; the script has to answer a repeated run as it did the first."""
-    replies: list[Any] = []
-    rest = iter(calls)
-    while some := [(len(keys), [*keys, *arguments]) for keys, arguments in islice(rest, _AT_ONCE)]:
-        try:
-            replies += _run_some(redis, script, some)
-        except NoScriptError:  # Redis was restarted
-            redis.script_load(script.script)
-            replies += _run_some(redis, script, some)
-    return replies
-
-
-def _run_some(
-    redis: Redis, script: Script, calls: Iterable[tuple[int, Iterable[str | bytes | float]]]
-) -> list[Any]:
-    # not by calling the script: that asks Redis each time whether it knows it
-    with redis.pipeline(transaction=False) as batch:
-        for count, keys_and_arguments in calls:
-            batch.evalsha(script.sha, count, *keys_and_arguments)
-        return batch.execute()
+    def _load(self, script: Script) -> LoadedScript:
+        if script not in self._loaded:
+            self._loaded[script] = self._redis.register_script(script.source)
+        return self._loaded[script]
 
 
 def translated() -> AbstractContextManager[None]:
@@ -95,19 +150,40 @@ def translated() -> AbstractContextManager[None]:
     return redis_errors.translated("Redis", "GALAXY_STORE_URL")
 
 
-def _moves() -> str:
-    """`TRANSITIONS` as a table of Lua."""
-    rows = (
-        f"{state} = {{{', '.join(f'{each} = true' for each in sorted(to))}}}"
-        for state, to in TRANSITIONS.items()
-    )
-    return ", ".join(rows)
+_translated: Final = translated
+
+
+def _encoded(argument: Argument) -> str | bytes | float:
+    return json.dumps(argument) if isinstance(argument, Mapping | list) else argument
 
 
 @cache
-def _source(name: str) -> str:
-    folder = files("galaxy.adapters.store") / "lua"
-    prelude = (folder / "prelude.lua").read_text().replace("@TRANSITIONS@", _moves())
-    script = (folder / f"{name}.lua").read_text()
-    included = [(folder / other).read_text() for other in _INCLUDE.findall(script)]
-    return "".join([prelude, *included, script])
+def _source(package: str, name: str) -> str:
+    seen: set[str] = set()
+
+    def text(folder: str, file: str) -> str:
+        found = (files(folder) / "lua" / file).read_text()
+        return _INCLUDE.sub(lambda line: included(line[1]), found)
+
+    def included(file: str) -> str:
+        if file in seen:
+            return ""
+        seen.add(file)
+        return text(_FOLDER, file).rstrip("\n")
+
+    source = text(_FOLDER, "prelude.lua") + text(package, f"{name}.lua")
+    for placeholder, table in _tables():
+        source = source.replace(placeholder, table)
+    return source
+
+
+def _tables() -> Iterator[tuple[str, str]]:
+    """What the domain says about states, as the insides of Lua tables."""
+    moves = (f"{state} = {{{_as_set(to)}}}" for state, to in TRANSITIONS.items())
+    yield "@TRANSITIONS@", ", ".join(moves)
+    for name, states in (("UNFINISHED", UNFINISHED), ("UNBUILT", UNBUILT), ("FAILED", FAILED)):
+        yield f"@{name}@", _as_set(states)
+
+
+def _as_set(states: Iterable[str]) -> str:
+    return ", ".join(f"{state} = true" for state in sorted(states))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from galaxy.adapters.store.scripts import RedisScripts, translated
+from galaxy.adapters.store.scripts import RedisScripts, Script, translated
 from galaxy.adapters.store.snapshots import read_snapshots
 from galaxy.domain.base_images.fan_out import HandOut, Made, NotMade
 from galaxy.domain.base_images.updates import AUTOMATIC_BY, Update, UpdateState
@@ -16,8 +16,50 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from galaxy.adapters.store.keys import Keys
+    from galaxy.adapters.store.scripts import Argument, Call
     from galaxy.domain.base_images.fan_out import NewVersionCall
     from galaxy.domain.base_images.updates import AppSnapshot
+
+_OF_APP: Final = ("unfinished", "due", "activity", "ended", "outbox", "outbox_apps")
+_HAND_OUT: Final = Script(
+    "hand_out",
+    ("update", "handed_out", "late", "ahead", "updates"),
+    ("image", "update", "cursor", "page"),
+)
+_TAKE_HANDED_OUT: Final = Script("take_handed_out", ("handed_out",), ("after_ms", "limit"))
+_TAKE_UPDATES: Final = Script(
+    "take_updates",
+    ("updates",),
+    ("limit", "again_in_ms", "update_prefix", "late_prefix", "handed_out_prefix"),
+)
+_ADVANCE_UPDATE: Final = Script(
+    "advance_update",
+    ("update", "updates", "handed_out", "late"),
+    ("image", "update", "wave", "state", "next_state", "reason", "next_wave"),
+)
+_NEW_VERSION: Final = Script(
+    "new_version",
+    (
+        "app", *_OF_APP, "update", "handed_out", "made", "waiting", "admitted", "platforms", "base_images",
+    ),
+    (
+        "app", "update", "source", "seen", "by", "in_flight", "app_prefix", "version_prefix", "made_prefix",
+        "unfinished_prefix", "dependents_prefix",
+    ),
+)  # fmt: skip
+_SETTLE_ENDS: Final = Script(
+    "settle_ends",
+    ("ended", "waiting", "admitted", "updates", "base_images"),
+    (
+        "limit", "in_flight", "at_least", "app_prefix", "version_prefix", "dependents_prefix",
+        "base_image_prefix", "update_prefix", "late_prefix",
+    ),
+)  # fmt: skip
+_ADMIT: Final = Script(
+    "admit",
+    ("version", *_OF_APP, "waiting", "admitted"),
+    ("member", "in_flight", "due_in_ms", "update_prefix"),
+)
 
 #: How many ends of builds and versions one script settles: well below a millisecond.
 _SETTLED_AT_ONCE: Final = 15
@@ -64,44 +106,58 @@ class UpdateStore:
             update: As it was when the page was read.
             page: What was decided about it.
         """
-        keys, image = self._keys, update.image
-        head: list[str | int] = [
-            update.number,
-            update.cursor,
-            page.cursor,
-            int(page.walked),
-            page.skipped,
-            image,
-        ]
-        scores = [part for pair in page.late.items() for part in pair]
+        arguments: dict[str, Argument] = {
+            "image": update.image,
+            "update": update.number,
+            "cursor": update.cursor,
+            "page": {
+                "apps": [*page.apps],
+                "ahead": [*page.ahead],
+                "cursor": page.cursor,
+                "walked": page.walked,
+                "skipped": page.skipped,
+                "late": {**page.late},
+            },
+        }
         handed_out: list[str] = self._scripts.run(
-            "hand_out",
-            [keys.update(image), keys.handed_out(image), keys.late(image), keys.ahead(image), keys.updates()],
-            [*head, len(page.apps), len(page.ahead), *page.apps, *page.ahead, *scores],
+            _HAND_OUT, _HAND_OUT.call(self._names(update.image), arguments)
         )
         return handed_out
 
     def take_forgotten(self, image: str, *, after_s: float, limit: int) -> list[str]:
         """Apps whose new version was asked for long ago and not made; they count as asked for now."""
+        arguments: dict[str, Argument] = {"after_ms": int(after_s * 1000), "limit": limit}
         apps: list[str] = self._scripts.run(
-            "take_handed_out", [self._keys.handed_out(image)], [int(after_s * 1000), limit]
+            _TAKE_HANDED_OUT, _TAKE_HANDED_OUT.call(self._names(image), arguments)
         )
         return apps
 
     def take_updates(self, limit: int, *, again_in_s: float) -> list[tuple[str, int]]:
         """Base images whose update has work left, each with the update's number; due again a little later."""
         keys = self._keys
-        prefixes = (keys.update(""), keys.late(""), keys.handed_out(""))
-        flat = self._scripts.run("take_updates", [keys.updates()], [limit, int(again_in_s * 1000), *prefixes])
+        arguments: dict[str, Argument] = {
+            "limit": limit,
+            "again_in_ms": int(again_in_s * 1000),
+            "update_prefix": keys.update(""),
+            "late_prefix": keys.late(""),
+            "handed_out_prefix": keys.handed_out(""),
+        }
+        flat = self._scripts.run(_TAKE_UPDATES, _TAKE_UPDATES.call({"updates": keys.updates()}, arguments))
         return [(image, int(number)) for image, number in zip(*(iter(flat),) * 2, strict=True)]
 
     def advance(self, update: Update, to: UpdateState, *, reason: str = "", next_wave: bool = False) -> bool:
         """Ends the wave that an update is in. Returns False if somebody else did, or it is not over after all."""
-        keys, image = self._keys, update.image
-        names = [keys.update(image), keys.updates(), keys.handed_out(image), keys.late(image)]
-        where = (update.number, update.wave, update.state)
-        arguments = (*where, to, reason, image, int(next_wave))
-        return bool(self._scripts.run("advance_update", names, arguments))
+        arguments: dict[str, Argument] = {
+            "image": update.image,
+            "update": update.number,
+            "wave": update.wave,
+            "state": update.state,
+            "next_state": to,
+            "reason": reason,
+            "next_wave": int(next_wave),
+        }
+        call = _ADVANCE_UPDATE.call(self._names(update.image), arguments)
+        return bool(self._scripts.run(_ADVANCE_UPDATE, call))
 
     # -- new versions
 
@@ -118,21 +174,36 @@ class UpdateStore:
         Returns:
             For each call what came of it: where the app stands, if it has to be decided about again.
         """
-        replies = self._scripts.run_each("new_version", (self._call(image, number, call) for call in calls))
+        replies = self._scripts.run_each(
+            _NEW_VERSION, (self._new_version(image, number, call) for call in calls)
+        )
         return [_outcome(call.app, reply) for call, reply in zip(calls, replies, strict=True)]
 
-    def _call(self, image: str, number: int, call: NewVersionCall) -> tuple[list[str], list[str | int]]:
-        """Keys and arguments of the script."""
+    def _new_version(self, image: str, number: int, call: NewVersionCall) -> Call:
         keys, app = self._keys, call.app
-        more = [
-            keys.update(image), keys.handed_out(image), keys.made(app), keys.waiting(), keys.admitted(),
-            keys.platforms(), keys.base_images(),
-        ]  # fmt: skip
-        prefixes = (
-            keys.app(""), keys.all_versions(), keys.made(""), keys.unfinished(""), keys.dependents(""),
-        )  # fmt: skip
-        arguments = [app, number, call.source or "", call.seen, AUTOMATIC_BY, self._in_flight, *prefixes]
-        return [*keys.of_version(app, 0), *more], arguments
+        names = {
+            **keys.of_app(app),
+            **self._names(image),
+            "made": keys.made(app),
+            "waiting": keys.waiting(),
+            "admitted": keys.admitted(),
+            "platforms": keys.platforms(),
+            "base_images": keys.base_images(),
+        }
+        arguments: dict[str, Argument] = {
+            "app": app,
+            "update": number,
+            "source": call.source or "",
+            "seen": call.seen,
+            "by": AUTOMATIC_BY,
+            "in_flight": self._in_flight,
+            "app_prefix": keys.app(""),
+            "version_prefix": keys.all_versions(),
+            "made_prefix": keys.made(""),
+            "unfinished_prefix": keys.unfinished(""),
+            "dependents_prefix": keys.dependents(""),
+        }
+        return _NEW_VERSION.call(names, arguments)
 
     # -- admission
 
@@ -143,29 +214,58 @@ class UpdateStore:
             at_least: So many of them, even if there are fewer slots: some may be outdated.
         """
         keys = self._keys
-        prefixes = (
-            keys.app(""), keys.all_versions(), keys.dependents(""), keys.base_image(""), keys.update(""),
-            keys.late(""),
-        )  # fmt: skip
+        names = {
+            "ended": keys.ended(),
+            "waiting": keys.waiting(),
+            "admitted": keys.admitted(),
+            "updates": keys.updates(),
+            "base_images": keys.base_images(),
+        }
+        arguments: dict[str, Argument] = {
+            "limit": _SETTLED_AT_ONCE,
+            "in_flight": self._in_flight,
+            "at_least": at_least,
+            "app_prefix": keys.app(""),
+            "version_prefix": keys.all_versions(),
+            "dependents_prefix": keys.dependents(""),
+            "base_image_prefix": keys.base_image(""),
+            "update_prefix": keys.update(""),
+            "late_prefix": keys.late(""),
+        }
+        call = _SETTLE_ENDS.call(names, arguments)
         while True:
-            settled, *members = self._scripts.run(
-                "settle_ends",
-                [keys.ended(), keys.waiting(), keys.admitted(), keys.updates(), keys.base_images()],
-                [_SETTLED_AT_ONCE, self._in_flight, *prefixes, at_least],
-            )
+            settled, *members = self._scripts.run(_SETTLE_ENDS, call)
             if settled < _SETTLED_AT_ONCE:
                 pairs = (str(member).split(" ") for member in members)
                 return [VersionRef(app, int(number)) for app, number in pairs]
 
     def admit(self, refs: Sequence[VersionRef]) -> list[str]:
         """Lets waiting versions into the queue: for each `admitted`, or why not: `full`, `superseded` or `gone`."""
+        return self._scripts.run_each(_ADMIT, (self._admission(ref) for ref in refs))
+
+    # -- inside
+
+    def _admission(self, ref: VersionRef) -> Call:
         keys = self._keys
-        rest: list[str | int] = [self._in_flight, self._requeue_ms, keys.update("")]
-        calls = (
-            ([*keys.of_version(*ref), keys.waiting(), keys.admitted()], [f"{ref.app} {ref.number}", *rest])
-            for ref in refs
-        )
-        return self._scripts.run_each("admit", calls)
+        names = {**keys.of_version(*ref), "waiting": keys.waiting(), "admitted": keys.admitted()}
+        arguments: dict[str, Argument] = {
+            "member": f"{ref.app} {ref.number}",
+            "in_flight": self._in_flight,
+            "due_in_ms": self._requeue_ms,
+            "update_prefix": keys.update(""),
+        }
+        return _ADMIT.call(names, arguments)
+
+    def _names(self, image: str) -> dict[str, str]:
+        """The keys of a base image's update."""
+        keys = self._keys
+        return {
+            "update": keys.update(image),
+            "handed_out": keys.handed_out(image),
+            "late": keys.late(image),
+            "ahead": keys.ahead(image),
+            "updates": keys.updates(),
+        }
 
 
 def _outcome(app: str, reply: Sequence[Any]) -> Made | NotMade | AppSnapshot:

@@ -6,35 +6,36 @@ import json
 from typing import TYPE_CHECKING, Any, Final, cast
 from uuid import uuid4
 
-from pydantic import SecretStr
-
-from galaxy.adapters.store.scripts import RedisScripts, translated
+from galaxy.adapters.store.scripts import RedisScripts, Script, translated
 from galaxy.domain.activity import ActivityEntry
-from galaxy.domain.announcement import Announcement
 from galaxy.domain.diagnosis.fleet import Unfinished
 from galaxy.domain.errors import AppNotFound, IdempotencyConflict, StoreError, VersionNotFound
-from galaxy.domain.heartbeats import Heartbeat
-from galaxy.domain.models import (
-    MAX_ATTEMPTS,
-    Attempt,
-    BuiltImage,
-    Failure,
-    LeaseState,
-    NewVersion,
-    NotClaimed,
-    StepTiming,
-    Version,
-    VersionRef,
-)
-from galaxy.domain.states import Step, VersionState
+from galaxy.domain.models import Version, VersionRef
+from galaxy.domain.reasons import Reason
+from galaxy.domain.states import VersionState
 from galaxy.domain.work import Activation, Created, Due
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from redis import Redis
 
     from galaxy.adapters.store.keys import Keys
+    from galaxy.adapters.store.scripts import Argument
+    from galaxy.domain.models import NewVersion
+
+_OF_APP: Final = ("unfinished", "due", "activity", "ended", "outbox", "outbox_apps")
+_CREATE_VERSION: Final = Script(
+    "create_version",
+    ("app", *_OF_APP, "idempotency", "apps", "base_images"),
+    ("app", "version_prefix", "dependents_prefix", "fingerprint", "retention_ms", "due_in_ms", "record"),
+)
+_CANCEL: Final = Script("cancel", ("version", *_OF_APP), ("call_id", "reason"))
+_BEGIN_ROLLOUT: Final = Script("begin_rollout", ("version", *_OF_APP), ("due_in_ms",))
+_ACTIVATE: Final = Script("activate", ("version", "app", *_OF_APP), ("app", "version_prefix"))
+_TAKE_DUE: Final = Script("take_due", ("due",), ("limit", "again_in_ms", "version_prefix"))
+_UNFINISHED: Final = Script("unfinished", ("due",), ("limit", "version_prefix"))
+_MARK_ENQUEUED: Final = Script("mark_enqueued", ("version",))
 
 #: Fields of a version's hash that everybody may see. `bundle_url`, `settings` and `env` are not among them.
 _PUBLIC: Final = (
@@ -42,15 +43,9 @@ _PUBLIC: Final = (
     "failure", "retry_at", "deployed_by", "automatic", "rebuild_of", "created_at", "finished_at",
 )  # fmt: skip
 
-#: Our own countdown message gets this much time before the reconciler sends another hint.
-_HINT_GRACE_MS: Final = 2_000
-
-#: A worker that has not been seen for so long is gone for good; containers get new names with each update.
-_HEARTBEAT_REMEMBERED_MS: Final = 24 * 3600 * 1000
-
 
 class VersionStore:
-    """Apps, versions, leases and activity in Redis. The clock is Redis's.
+    """Apps, versions and activity in Redis. The clock is Redis's.
 
     All methods raise `StoreError` when Redis can't be reached, and `IllegalTransition` when a version is in
     a state that has no such move.
@@ -60,14 +55,13 @@ class VersionStore:
         requeue_after_s: How long a version may wait before the reconciler looks at it.
     """
 
-    def __init__(self, redis: Redis, keys: Keys, *, lease_s: float, requeue_after_s: float) -> None:
+    def __init__(self, redis: Redis, keys: Keys, *, requeue_after_s: float) -> None:
         self._redis = redis
         self._keys = keys
-        self._lease_ms = int(lease_s * 1000)
         self._requeue_ms = int(requeue_after_s * 1000)
         self._scripts = RedisScripts(redis)
 
-    # -- making versions
+    # -- making versions, and ending them
 
     def create_version(
         self, new: NewVersion, *, idempotency_key: str, fingerprint: str, retention_s: int
@@ -77,27 +71,24 @@ class VersionStore:
         Raises:
             IdempotencyConflict: The key was used for other content.
         """
-        record: dict[str, str | int] = {
-            "bundle_url": new.bundle_url.get_secret_value(),
-            "settings": new.settings.get_secret_value(),
-            "env": json.dumps({name: value.get_secret_value() for name, value in new.env.items()}),
-            "base_image": new.base_image,
-            "base_reference": new.base_reference,
-            "deployed_by": new.deployed_by,
-            "automatic": int(new.automatic),
-            "warnings": "\n".join(new.warnings),
+        keys = self._keys
+        names = {
+            **keys.of_app(new.app),
+            "idempotency": keys.idempotency(new.app, idempotency_key),
+            "apps": keys.apps(),
+            "base_images": keys.base_images(),
         }
-        number, outcome, *superseded = self._run(
-            "create_version",
-            VersionRef(new.app, 0),
-            *(new.app, self._keys.versions(new.app), fingerprint, retention_s * 1000, self._requeue_ms),
-            self._keys.dependents(""),
-            *_flat(record),
-            more_keys=(
-                self._keys.idempotency(new.app, idempotency_key),
-                self._keys.apps(),
-                self._keys.base_images(),
-            ),
+        arguments: dict[str, Argument] = {
+            "app": new.app,
+            "version_prefix": keys.all_versions(),
+            "dependents_prefix": keys.dependents(""),
+            "fingerprint": fingerprint,
+            "retention_ms": retention_s * 1000,
+            "due_in_ms": self._requeue_ms,
+            "record": _record(new),
+        }
+        number, outcome, *superseded = self._scripts.run(
+            _CREATE_VERSION, _CREATE_VERSION.call(names, arguments)
         )
         if outcome == "conflict":
             raise IdempotencyConflict(
@@ -108,117 +99,39 @@ class VersionStore:
             )
         return Created(number, outcome == "repeated", tuple(superseded))
 
-    # -- attempts
-
-    def claim(self, ref: VersionRef, request_id: str = "") -> Attempt | NotClaimed:
-        """Begins the version's next attempt: counts it and takes the lease, or says why not.
-
-        Args:
-            ref: Names the version.
-            request_id: While the attempt holds its lease, whoever asks with the same one gets the same answer. By
-                default a new one.
-
-        Raises:
-            VersionNotFound: There is no such version.
-        """
-        reply = self._run("claim", ref, _member(ref), self._lease_ms, request_id or uuid4().hex, MAX_ATTEMPTS)
-        if reply[0] == "missing":
-            raise _no_such(ref)
-        if reply[0] != "claimed":
-            return NotClaimed(reply[0])
-        _, number, token, base_image, bundle_url, env, wanted_digest, automatic = reply
-        return Attempt(
-            app=ref.app,
-            version=ref.number,
-            number=number,
-            token=token,
-            base_image=base_image,
-            bundle_url=SecretStr(bundle_url),
-            env={name: SecretStr(value) for name, value in json.loads(env or "{}").items()},
-            wanted_digest=wanted_digest or None,
-            automatic=automatic == "1",
-        )
-
-    def renew(self, attempt: Attempt) -> VersionState | None:
-        """Renews the lease. Returns None, or the state that the attempt lost its lease to."""
-        return _lost(self._run("renew", attempt.ref, _member(attempt.ref), attempt.token, self._lease_ms))
-
-    def record_progress(
-        self, attempt: Attempt, *, step: Step, base_digest: str | None = None
-    ) -> VersionState | None:
-        """Records the step that runs now, and what the base image was found to be.
-
-        Returns None, or the state that the lease was lost to.
-        """
-        keys = self._keys
-        arguments = (attempt.token, step, base_digest or "", keys.base_image(""))
-        more_keys = (keys.base_images(),)
-        return _lost(self._run("record_progress", attempt.ref, *arguments, more_keys=more_keys))
-
-    def finish(self, attempt: Attempt, built: BuiltImage, steps: Sequence[StepTiming]) -> VersionState | None:
-        """Makes the version `built`. Returns None, or the state that the lease was lost to."""
-        fields = built.model_dump() | {"steps": _dump(steps)}
-        head = (_member(attempt.ref), attempt.token, self._requeue_ms)
-        return _lost(self._run("finish_attempt", attempt.ref, *head, *_flat(fields)))
-
-    def fail(
-        self, attempt: Attempt, reason: str, *, retry_in_s: float, steps: Sequence[StepTiming]
-    ) -> Failure | VersionState:
-        """Ends a failed attempt. Returns what comes next, or the state that the lease was lost to."""
-        arguments = (
-            _member(attempt.ref), attempt.token, reason, MAX_ATTEMPTS, int(retry_in_s * 1000), _HINT_GRACE_MS,
-            _dump(steps),
-        )  # fmt: skip
-        reply = self._run("fail_attempt", attempt.ref, *arguments)
-        return _state(reply[1]) if reply[0] == "lost" else _failure(reply)
-
-    def end_lost(self, ref: VersionRef, reason: str) -> Failure | None:
-        """Ends an attempt whose lease ran out. Returns what comes next; None when there is nothing to end."""
-        arguments = (_member(ref), reason, MAX_ATTEMPTS, _HINT_GRACE_MS, uuid4().hex)
-        reply = self._run("end_lost_attempt", ref, *arguments)
-        return None if reply[0] == "live" else _failure(reply)
-
-    def hand_back(self, attempt: Attempt) -> VersionState | None:
-        """Gives an attempt back unused: the version is queued again. Returns as `renew`."""
-        return _lost(self._run("hand_back", attempt.ref, _member(attempt.ref), attempt.token))
-
-    def cancel(self, ref: VersionRef, reason: str) -> VersionState:
+    def cancel(self, ref: VersionRef, reason: Reason) -> VersionState:
         """Ends a version that is not active yet, and returns the state it was in; `cancelled` if it was already.
 
         Raises:
             IllegalTransition: It is active or final.
         """
-        return VersionState(self._run("cancel", ref, _member(ref), reason, uuid4().hex))
-
-    def lease_state(self, ref: VersionRef, token: int) -> LeaseState:
-        """What became of the claim with this token."""
-        with translated():
-            state, current = cast(
-                "list[str | None]", self._redis.hmget(self._keys.version(*ref), ["state", "token"])
-            )
-        if state is None or token > int(current or 0):
-            return LeaseState.UNKNOWN
-        holds = state == VersionState.BUILDING and current == str(token)
-        return LeaseState.HELD if holds else LeaseState.ENDED
+        arguments: dict[str, Argument] = {"call_id": uuid4().hex, "reason": reason.model_dump_json()}
+        return VersionState(self._scripts.run(_CANCEL, _CANCEL.call(self._keys.of_version(*ref), arguments)))
 
     # -- rollout
 
     def begin_rollout(self, ref: VersionRef) -> VersionState:
         """Moves a built version to `rolling_out`; a version that is elsewhere stays. Returns its state now."""
-        return _state(self._run("begin_rollout", ref, _member(ref), self._requeue_ms))
+        call = _BEGIN_ROLLOUT.call(self._keys.of_version(*ref), {"due_in_ms": self._requeue_ms})
+        return state_of(self._scripts.run(_BEGIN_ROLLOUT, call))
 
     def activate(self, ref: VersionRef) -> Activation:
         """Makes the version active and retires the previous one, unless a newer one is active already."""
-        outcome, number = self._run("activate", ref, _member(ref), self._keys.versions(ref.app))
+        arguments: dict[str, Argument] = {"app": ref.app, "version_prefix": self._keys.all_versions()}
+        call = _ACTIVATE.call(self._keys.of_version(*ref), arguments)
+        outcome, number = self._scripts.run(_ACTIVATE, call)
         return Activation(newer=number) if outcome == "superseded" else Activation(previous=number or None)
 
     # -- what is due
 
     def take_due(self, limit: int) -> tuple[Due, ...]:
         """Takes up to `limit` versions that are due; each is due again `requeue_after_s` later."""
-        arguments = (limit, self._requeue_ms, self._keys.all_versions())
-        reply = self._scripts.run("take_due", [self._keys.due()], arguments)
-        groups = zip(*(iter(reply),) * 6, strict=True)
+        arguments: dict[str, Argument] = {
+            "limit": limit,
+            "again_in_ms": self._requeue_ms,
+            "version_prefix": self._keys.all_versions(),
+        }
+        reply = self._scripts.run(_TAKE_DUE, _TAKE_DUE.call({"due": self._keys.due()}, arguments))
         return tuple(
             Due(
                 ref=VersionRef(app, int(number)),
@@ -226,71 +139,22 @@ class VersionStore:
                 attempt=int(attempt),
                 waited_s=int(waited_ms) / 1000,
                 automatic=automatic == "1",
+                leased=leased == "1",
             )
-            for app, number, state, attempt, waited_ms, automatic in groups
+            for app, number, state, attempt, waited_ms, automatic, leased in zip(
+                *(iter(reply),) * 7, strict=True
+            )
         )
 
     def mark_enqueued(self, ref: VersionRef) -> None:
         """Remembers that the version was enqueued just now."""
-        self._run("mark_enqueued", ref)
-
-    # -- signs of life
-
-    def record_heartbeat(self, name: str) -> None:
-        """Remembers that something periodic did its work just now; `galaxy/domain/heartbeats.py` has the names."""
-        self._scripts.run("record_heartbeat", [self._keys.heartbeats()], (name, _HEARTBEAT_REMEMBERED_MS))
-
-    def forget_heartbeat(self, name: str) -> None:
-        """Something periodic has ended as it should: nobody has to miss it."""
-        with translated():
-            self._redis.hdel(self._keys.heartbeats(), name)
-
-    def heartbeats(self) -> dict[str, Heartbeat]:
-        """When everything periodic last did its work; what has not done so for a day is not among it."""
-        reply = self._scripts.run("read_heartbeats", [self._keys.heartbeats()], ())
-        return {
-            name: Heartbeat(int(at_ms), int(age_ms) / 1000)
-            for name, at_ms, age_ms in zip(*(iter(reply),) * 3, strict=True)
-        }
-
-    # -- what the logs have to tell
-
-    def outbox_apps(self, limit: int) -> list[str]:
-        """Some apps whose log lacks announcements: others each time, so that none stands in the way of all."""
-        with translated():
-            return cast("list[str]", self._redis.srandmember(self._keys.outbox_apps(), limit))
-
-    def outbox(self, apps: Sequence[str], limit: int) -> dict[str, list[Announcement]]:
-        """By app, its oldest announcements that are not in its log yet, oldest first; at most `limit` of each."""
-        with translated(), self._redis.pipeline(transaction=False) as batch:
-            for app in apps:
-                batch.xrange(self._keys.outbox(app), count=limit)
-            replies = cast("list[list[tuple[str, dict[str, str]]]]", batch.execute())
-        return {
-            app: [Announcement.model_validate({"id": entry_id, **fields}) for entry_id, fields in entries]
-            for app, entries in zip(apps, replies, strict=True)
-        }
-
-    def mark_announced(self, told: Iterable[Announcement]) -> None:
-        """Forgets announcements that the apps' logs have now."""
-        ids: dict[str, list[str]] = {}
-        for each in told:
-            ids.setdefault(each.app, []).append(each.id)
-        calls = [
-            ([self._keys.outbox(app), self._keys.outbox_apps()], [app, *of_app])
-            for app, of_app in ids.items()
-        ]
-        self._scripts.run_each("mark_announced", calls)
+        self._scripts.run(_MARK_ENQUEUED, _MARK_ENQUEUED.call({"version": self._keys.version(*ref)}))
 
     def unfinished(self, limit: int) -> tuple[Unfinished, ...]:
         """Versions that are neither active nor final; those that somebody has to look at first come first."""
-        reply = self._scripts.run("unfinished", [self._keys.due()], (limit, self._keys.all_versions()))
-        return tuple(
-            Unfinished(
-                VersionRef(app, int(number)), VersionState(state), int(waiting) / 1000, int(over) / 1000
-            )
-            for app, number, state, waiting, over in zip(*(iter(reply),) * 5, strict=True)
-        )
+        arguments: dict[str, Argument] = {"limit": limit, "version_prefix": self._keys.all_versions()}
+        reply = self._scripts.run(_UNFINISHED, _UNFINISHED.call({"due": self._keys.due()}, arguments))
+        return tuple(_unfinished(row) for row in zip(*(iter(reply),) * 6, strict=True))
 
     # -- reading
 
@@ -311,7 +175,7 @@ class VersionStore:
         """
         found = self._versions([ref])
         if not found:
-            raise _no_such(ref)
+            raise no_such(ref)
         return found[0]
 
     def versions(self, app: str, limit: int = 50) -> list[Version]:
@@ -330,10 +194,7 @@ class VersionStore:
         with translated():
             raw = self._redis.xrevrange(self._keys.activity(app), count=limit)
         entries = cast("list[tuple[str, dict[str, str]]]", raw)
-        return [
-            ActivityEntry(at_ms=int(entry_id.split("-")[0]), app=app, **fields)
-            for entry_id, fields in reversed(entries)
-        ]
+        return [_activity_entry(app, entry_id, fields) for entry_id, fields in reversed(entries)]
 
     def ping(self) -> None:
         """Raises `StoreError` unless Redis answers."""
@@ -355,47 +216,61 @@ class VersionStore:
             rows = cast("list[list[str | None]]", pipeline.execute())
         return [_version(dict(zip(_PUBLIC, row, strict=True))) for row in rows if row[0]]
 
-    def _run(self, name: str, ref: VersionRef, *arguments: str | float, more_keys: Iterable[str] = ()) -> Any:  # noqa: ANN401 - see RedisScripts.run
-        return self._scripts.run(name, [*self._keys.of_version(*ref), *more_keys], arguments)
 
+def state_of(reply: str) -> VersionState:
+    """The state in a script's reply.
 
-def _member(ref: VersionRef) -> str:
-    return f"{ref.app} {ref.number}"
-
-
-def _flat(fields: Mapping[str, str | float]) -> tuple[str | float, ...]:
-    return tuple(part for pair in fields.items() for part in pair)
-
-
-def _lost(reply: str) -> VersionState | None:
-    return _state(reply) if reply else None
-
-
-def _state(reply: str) -> VersionState:
+    Raises:
+        StoreError: The script found no record.
+    """
     if reply == "missing":
         raise StoreError("The version's record is gone.", "Was the store emptied, or an old backup restored?")
     return VersionState(reply)
 
 
-def _failure(reply: tuple[str, int, int]) -> Failure:
-    state, attempt, retry_in_ms = reply
-    again = state == VersionState.RETRYING
-    return Failure(
-        state=VersionState(state), attempt=attempt, retry_in_s=retry_in_ms / 1000 if again else None
-    )
-
-
-def _dump(steps: Sequence[StepTiming]) -> str:
-    return json.dumps([step.model_dump() for step in steps])
-
-
-def _version(row: dict[str, str | None]) -> Version:
-    known = {name: value for name, value in row.items() if value is not None}
-    renamed = {
-        f"{name}_ms": known.pop(name) for name in ("retry_at", "created_at", "finished_at") if name in known
-    }
-    return Version.model_validate(known | renamed | {"steps": json.loads(known.get("steps", "[]"))})
-
-
-def _no_such(ref: VersionRef) -> VersionNotFound:
+def no_such(ref: VersionRef) -> VersionNotFound:
+    """The error about a version that does not exist."""
     return VersionNotFound(f"There is no {ref}.", app=ref.app, version=ref.number)
+
+
+def _record(new: NewVersion) -> dict[str, str]:
+    """What a version's hash holds from the beginning."""
+    return {
+        "bundle_url": new.bundle_url.get_secret_value(),
+        "settings": new.settings.get_secret_value(),
+        "env": json.dumps({name: value.get_secret_value() for name, value in new.env.items()}),
+        "base_image": new.base_image,
+        "base_reference": new.base_reference,
+        "deployed_by": new.deployed_by,
+        "automatic": str(int(new.automatic)),
+        "warnings": "\n".join(new.warnings),
+    }
+
+
+def _unfinished(row: tuple[str, ...]) -> Unfinished:
+    app, number, state, made, retry, lease = row
+    waiting_ms = {VersionState.QUEUED: made, VersionState.RETRYING: retry}.get(VersionState(state), "")
+    waiting_s, overdue_s = (max(0, int(ms or 0)) / 1000 for ms in (waiting_ms, lease))
+    return Unfinished(VersionRef(app, int(number)), VersionState(state), waiting_s, overdue_s)
+
+
+def _version(row: Mapping[str, str | None]) -> Version:
+    known: dict[str, Any] = {name: value for name, value in row.items() if value is not None}
+    for name in ("retry_at", "created_at", "finished_at"):
+        if name in known:
+            known[f"{name}_ms"] = known.pop(name)
+    known["reason"] = Reason.parse(known.pop("failure", ""))
+    known["steps"] = json.loads(known.get("steps", "[]"))
+    return Version.model_validate(known)
+
+
+def _activity_entry(app: str, entry_id: str, fields: Mapping[str, str]) -> ActivityEntry:
+    return ActivityEntry(
+        at_ms=int(entry_id.partition("-")[0]),
+        app=app,
+        event=fields["event"],
+        version=int(fields["version"]),
+        by=fields["by"],
+        # earlier releases kept a sentence, in `detail`
+        reason=Reason.parse(fields.get("reason") or fields.get("detail", "")),
+    )

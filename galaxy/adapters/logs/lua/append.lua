@@ -1,15 +1,18 @@
 -- Appends one batch of blocks to an app's log, once, and removes what is too old or too much.
--- KEYS: the log; its size (bytes); the number of the writer's last batch.
--- ARGV 1: number of this batch, 2: how long a batch number is remembered (ms), 3: retention (ms),
--- 4: max size (bytes), 5: what an entry costs besides its text (bytes), 6: arguments per entry, 7...: the entries.
--- Each entry is its field names and values as XADD takes them; the last one is the text.
+-- KEYS: LOG, SIZE, WRITER
+--   SIZE: of the log, in bytes; WRITER: the number of the writer's last batch.
+-- ARGV: batch, remembered_ms, retention_ms, max_bytes, overhead, per_entry, entries...
+--   batch: its number; remembered_ms: how long that is remembered; overhead: what an entry costs besides its text, in
+--   bytes; entries: field names and values as XADD takes them, the text last, `per_entry` of them for each entry. They
+--   are no JSON: texts are compressed, and JSON can't hold such bytes.
 -- Returns the id of the newest entry of the log.
-local LOG, SIZE, WRITER = KEYS[1], KEYS[2], KEYS[3]
-local batch, remembered_ms, retention_ms, max_bytes, overhead, per_entry =
-  tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-local FIRST, PAGE, MAX_PAGES = 7, 4, 2500
+local LOG, SIZE, WRITER = unpack(KEYS)
+local batch, remembered_ms, retention_ms, max_bytes, overhead, per_entry = unpack(ARGV, 1, 6)
+local entries = rest_of(ARGV, 7)
+local PAGE, MAX_PAGES = 4, 2500
+max_bytes, per_entry = tonumber(max_bytes), tonumber(per_entry)
 
-if tonumber(redis.call('GET', WRITER) or 0) >= batch then
+if tonumber(redis.call('GET', WRITER) or 0) >= tonumber(batch) then
   local newest = redis.call('XREVRANGE', LOG, '+', '-', 'COUNT', 1)[1]
   return newest and newest[1] or '0-0'
 end
@@ -22,9 +25,9 @@ end
 local size = 0
 if redis.call('EXISTS', LOG) == 1 then size = tonumber(redis.call('GET', SIZE) or 0) end
 local id = '0-0'
-for first = FIRST, #ARGV, per_entry do
-  id = redis.call('XADD', LOG, '*', unpack(ARGV, first, first + per_entry - 1))
-  size = size + cost(ARGV[first + per_entry - 1])
+for first = 1, #entries, per_entry do
+  id = redis.call('XADD', LOG, '*', unpack(entries, first, first + per_entry - 1))
+  size = size + cost(entries[first + per_entry - 1])
 end
 
 local expired = '(' .. string.format('%.0f', string.match(id, '^%d+') - retention_ms) .. '-0'

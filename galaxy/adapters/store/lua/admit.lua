@@ -1,24 +1,27 @@
 -- Lets a waiting automatic version into the queue, or ends it if the base image has changed since.
--- KEYS 9: waiting, 10: admitted. ARGV 1: member, 2: how many may be admitted, 3: due in (ms), 4: prefix of updates.
+-- KEYS: VERSION, UNFINISHED, DUE, ACTIVITY, ENDED, OUTBOX, OUTBOX_APPS, WAITING, ADMITTED
+-- ARGV: member, in_flight, due_in_ms, update_prefix
+--   member: the version's name in the sorted sets; in_flight: how many may be admitted.
 -- Returns 'admitted', 'full', 'superseded' or 'gone'; a repeated call is 'gone' and leaves the rest to the reconciler.
-if not redis.call('ZSCORE', KEYS[9], ARGV[1]) then return 'gone' end
+local VERSION, UNFINISHED, DUE, ACTIVITY, ENDED, OUTBOX, OUTBOX_APPS, WAITING, ADMITTED = unpack(KEYS)
+local member, in_flight, due_in_ms, update_prefix = unpack(ARGV)
+-- include: move.lua
+if not redis.call('ZSCORE', WAITING, member) then return 'gone' end
 local state, update, image = unpack(redis.call('HMGET', VERSION, 'state', 'update', 'base_reference'))
 if state ~= 'queued' then
-  redis.call('ZREM', KEYS[9], ARGV[1])
+  redis.call('ZREM', WAITING, member)
   return 'gone'
 end
-if redis.call('HGET', ARGV[4] .. image, 'number') ~= update then
-  local reason = 'The base image changed again before this version was built.'
-  local refused = move(VERSION, ARGV[1], 'superseded', reason)
+if redis.call('HGET', update_prefix .. image, 'number') ~= update then
+  local refused = move(VERSION, 'superseded', reason_of('base_image_changed', {}))
   if refused then return refused end
-  redis.call('HSET', VERSION, 'failure', reason)
-  redis.call('ZREM', KEYS[9], ARGV[1])
+  redis.call('ZREM', WAITING, member)
   return 'superseded'
 end
-if redis.call('ZCARD', KEYS[10]) >= tonumber(ARGV[2]) then return 'full' end
+if redis.call('ZCARD', ADMITTED) >= tonumber(in_flight) then return 'full' end
 local now = now_ms()
-redis.call('ZREM', KEYS[9], ARGV[1])
-redis.call('ZADD', KEYS[10], ms(now), ARGV[1])
-redis.call('ZADD', DUE, ms(now + ARGV[3]), ARGV[1])
+redis.call('ZREM', WAITING, member)
+redis.call('ZADD', ADMITTED, ms(now), member)
+set_due(VERSION, now + due_in_ms)
 redis.call('HSET', VERSION, 'enqueued_at', ms(now))
 return 'admitted'

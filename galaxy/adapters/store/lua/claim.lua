@@ -1,34 +1,37 @@
--- Begins an attempt: counts it and takes the lease.
--- ARGV 1: member of due, 2: lease (ms), 3: claim id (a repeated call gets the same answer), 4: max attempts.
--- Returns {'claimed', attempt, token, base_image, bundle_url, env, wanted_digest or '', automatic} or {reason, detail}.
-local member, lease, claim = ARGV[1], ARGV[2], ARGV[3]
-local state, retry_at, lease_until, holder, attempt = unpack(
-  redis.call('HMGET', VERSION, 'state', 'retry_at', 'lease_until', 'claim', 'attempt'))
+-- Begins an attempt of some kind of work on a version: counts it and takes the lease.
+-- KEYS: VERSION, UNFINISHED, DUE, ACTIVITY, ENDED, OUTBOX, OUTBOX_APPS
+-- ARGV: request_id, lease_ms, max_attempts, work, wanted
+--   request_id: who asks again with the same one gets the same answer; work: JSON, `WorkRules` of
+--   galaxy/domain/work.py; wanted: JSON, names of fields of the record that the holder needs.
+-- Returns {'claimed', attempt, token, values of the wanted fields...}, or {why not}: 'missing', 'held', 'expired',
+-- 'not_due' or 'not_claimable'.
+local VERSION, UNFINISHED, DUE, ACTIVITY, ENDED, OUTBOX, OUTBOX_APPS = unpack(KEYS)
+local request_id, lease_ms, max_attempts, work, wanted = unpack(ARGV)
+-- include: move.lua
+work = cjson.decode(work)
+local state, retry_at, lease_until, holder, attempt, last_token = unpack(
+  redis.call('HMGET', VERSION, 'state', 'retry_at', 'lease_until', 'claim', 'attempt', 'token'))
 local now = now_ms()
 
 local function claimed(number, token)
-  local spec = redis.call('HMGET', VERSION, 'base_image', 'bundle_url', 'env', 'wanted_digest', 'automatic')
-  return {'claimed', number, token, spec[1], spec[2], spec[3], spec[4] or '', spec[5] or '0'}
+  return {'claimed', number, token, unpack(redis.call('HMGET', VERSION, unpack(cjson.decode(wanted))))}
 end
 
-if not state then return {'missing', ''} end
-if state == 'building' then
-  if holder == claim then
-    return claimed(tonumber(attempt), redis.call('HGET', VERSION, 'token'))
-  end
-  return {tonumber(lease_until) > now and 'held' or 'expired', ''}
+if not state then return {'missing'} end
+if state == work.state then
+  if holder == request_id then return claimed(tonumber(attempt), last_token) end
+  return {tonumber(lease_until or '0') > now and 'held' or 'expired'}
 end
-if state ~= 'queued' and state ~= 'retrying' then return {'not_buildable', state} end
-if state == 'retrying' and tonumber(retry_at) > now then
-  return {'not_due', ms(tonumber(retry_at) - now)}
-end
-if tonumber(attempt) >= tonumber(ARGV[4]) then return {'not_buildable', state} end
+local claimable = false
+for _, each in ipairs(work.claimable) do claimable = claimable or each == state end
+if not claimable then return {'not_claimable'} end
+if retry_at and tonumber(retry_at) > now then return {'not_due'} end
+if tonumber(attempt) >= tonumber(max_attempts) then return {'not_claimable'} end
 
-local refused = move(VERSION, member, 'building')
-if refused then return refused end
-redis.call('HSET', VERSION, 'lease_until', ms(now + lease), 'claim', claim)
-redis.call('ZADD', DUE, ms(now + lease), member)
 -- The time is in the token: a Redis that lost its last second must not give the same one to somebody else.
-local token = math.max(tonumber(redis.call('HGET', VERSION, 'token')) + 1, now)
-redis.call('HSET', VERSION, 'token', ms(token))
-return claimed(redis.call('HINCRBY', VERSION, 'attempt', 1), ms(token))
+local token = ms(math.max(tonumber(last_token) + 1, now))
+local refused = move(VERSION, work.state, nil,
+  {'lease_until', ms(now + lease_ms), 'claim', request_id, 'token', token})
+if refused then return refused end
+set_due(VERSION, now + lease_ms)
+return claimed(redis.call('HINCRBY', VERSION, 'attempt', 1), token)

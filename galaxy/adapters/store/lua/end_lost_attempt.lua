@@ -1,13 +1,20 @@
--- Ends an attempt whose lease ran out. ARGV 1: member, 2: reason, 3: max attempts, 4: grace (ms), 5: id of this call.
--- Returns {'retrying', attempt, 0}, {'build_failed', attempt, 0}, or {'live', state} when there is nothing to end;
--- a repeated call is answered like the first.
+-- Ends an attempt whose lease ran out.
+-- KEYS: VERSION, UNFINISHED, DUE, ACTIVITY, ENDED, OUTBOX, OUTBOX_APPS
+-- ARGV: call_id, work, max_attempts, reason, grace_ms
+--   call_id: names this call, so that a repeated one is answered like the first; work: JSON, `WorkRules` of
+--   galaxy/domain/work.py; reason: JSON, as galaxy/domain/reasons.py writes it; grace_ms: as for fail_attempt.lua.
+-- Returns {state, attempt, 0}, or {'live', state} when there is nothing to end.
+local VERSION, UNFINISHED, DUE, ACTIVITY, ENDED, OUTBOX, OUTBOX_APPS = unpack(KEYS)
+local call_id, work, max_attempts, reason, grace_ms = unpack(ARGV)
+-- include: end_attempt.lua
+work = cjson.decode(work)
 local state, lease_until, attempt, ended_by = unpack(
   redis.call('HMGET', VERSION, 'state', 'lease_until', 'attempt', 'ended_by'))
-if ended_by == ARGV[5] and (state == 'retrying' or state == 'build_failed') then
+if ended_by == call_id and (state == work.retrying or state == work.failed) then
   return {state, tonumber(attempt), 0}
 end
-if state ~= 'building' or tonumber(lease_until) > now_ms() then return {'live', state or 'missing'} end
+if state ~= work.state or tonumber(lease_until or '0') > now_ms() then return {'live', state or 'missing'} end
 -- If its holder lives after all, its token is worth nothing any more.
 redis.call('HINCRBY', VERSION, 'token', 1)
-redis.call('HSET', VERSION, 'ended_by', ARGV[5])
-return end_attempt(ARGV[1], ARGV[2], tonumber(ARGV[3]), 0, tonumber(ARGV[4]))
+redis.call('HSET', VERSION, 'ended_by', call_id)
+return end_attempt(VERSION, work, tonumber(max_attempts), reason, 0, tonumber(grace_ms))

@@ -1,12 +1,24 @@
--- The image is in the registry. ARGV 1: member, 2: token, 3: due in (ms), 4...: fields and values.
--- Returns '' or the state it was lost to; a repeated call of the same holder is answered ''.
-local token, finished = unpack(redis.call('HMGET', VERSION, 'token', 'image_digest'))
-if token == ARGV[2] and finished then return '' end
-local lost = lost_to(ARGV[2])
+-- Ends an attempt that succeeded.
+-- KEYS: VERSION, UNFINISHED, DUE, ACTIVITY, ENDED, OUTBOX, OUTBOX_APPS
+-- ARGV: token, work, due_in_ms, result
+--   work: JSON, `WorkRules` of galaxy/domain/work.py; result: JSON, fields of the record that say what came of it.
+-- Returns '' or the state that the lease was lost to; a repeated call of the same holder is answered ''.
+local VERSION, UNFINISHED, DUE, ACTIVITY, ENDED, OUTBOX, OUTBOX_APPS = unpack(KEYS)
+local token, work, due_in_ms, result = unpack(ARGV)
+-- include: lease.lua
+-- include: move.lua
+work = cjson.decode(work)
+local fields, recorded = {}, true
+for name, value in pairs(cjson.decode(result)) do
+  recorded = recorded and redis.call('HGET', VERSION, name) == value
+  table.insert(fields, name)
+  table.insert(fields, value)
+end
+if recorded and redis.call('HGET', VERSION, 'token') == token then return '' end
+local lost = lost_to(VERSION, token, work)
 if lost then return lost end
-redis.call('HSET', VERSION, unpack(ARGV, 4))
 redis.call('HDEL', VERSION, 'failure')
-local refused = move(VERSION, ARGV[1], 'built')
+local refused = move(VERSION, work.done, nil, fields)
 if refused then return refused end
-redis.call('ZADD', DUE, ms(now_ms() + ARGV[3]), ARGV[1])
+set_due(VERSION, now_ms() + due_in_ms)
 return ''

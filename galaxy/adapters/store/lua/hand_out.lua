@@ -1,37 +1,41 @@
 -- Records which apps of a page get a new version, before anybody is asked to make it.
--- KEYS 1: update, 2: handed out, 3: late, 4: ahead, 5: updates. ARGV 1: number of the update, 2: cursor of the walk that
--- the page was read from, 3: its next cursor, 4: '1' when the walk has come to its end, 5: how many are skipped, 6: base
--- image, 7: how many are handed out, 8: how many are ahead, then those, then these, then app and score of each latecomer
--- that was decided about.
+-- KEYS: UPDATE, HANDED_OUT, LATE, AHEAD, UPDATES
+-- ARGV: image, update, cursor, page
+--   update: its number; cursor: of the walk that the page was read from.
+--   page: JSON with `apps`: those that get a version; `ahead`: those to decide about after the next check; `cursor`: the
+--   next one; `walked`: the walk has come to its end; `skipped`: how many get none; and `late`, scores by app: instead
+--   of a page of the walk, the latecomers that were decided about.
 -- Returns the apps that were handed out: none when another fan-out was faster or the update is over.
-local number, state, cursor = unpack(redis.call('HMGET', KEYS[1], 'number', 'state', 'cursor'))
-if number ~= ARGV[1] or state == 'paused' or (cursor or '') ~= ARGV[2] then return {} end
-redis.call('HSET', KEYS[1], 'cursor', ARGV[3])
-if ARGV[4] == '1' then redis.call('HSET', KEYS[1], 'walked', 1) end
-redis.call('HINCRBY', KEYS[1], 'skipped', ARGV[5])
-local now, last = ms(now_ms()), 8 + tonumber(ARGV[7])
-local last_ahead = last + tonumber(ARGV[8])
-local decided, late = {}, #ARGV > last_ahead
-for i = last_ahead + 1, #ARGV, 2 do
+local UPDATE, HANDED_OUT, LATE, AHEAD, UPDATES = unpack(KEYS)
+local image, update, cursor, page = unpack(ARGV)
+page = cjson.decode(page)
+local number, state, current = unpack(redis.call('HMGET', UPDATE, 'number', 'state', 'cursor'))
+if number ~= update or state == 'paused' or (current or '') ~= cursor then return {} end
+redis.call('HSET', UPDATE, 'cursor', page.cursor)
+if page.walked then redis.call('HSET', UPDATE, 'walked', 1) end
+redis.call('HINCRBY', UPDATE, 'skipped', page.skipped)
+local now = ms(now_ms())
+local are_late, decided = next(page.late) ~= nil, {}
+for app, score in pairs(page.late) do
   -- something that happened to the app since then calls for another decision
-  if redis.call('ZSCORE', KEYS[3], ARGV[i]) == ARGV[i + 1] then
-    redis.call('ZREM', KEYS[3], ARGV[i])
-    decided[ARGV[i]] = true
+  if redis.call('ZSCORE', LATE, app) == score then
+    redis.call('ZREM', LATE, app)
+    decided[app] = true
   end
 end
 local reply = {}
-for i = 9, last do
-  if not late or decided[ARGV[i]] then
-    redis.call('ZADD', KEYS[2], now, ARGV[i])
-    table.insert(reply, ARGV[i])
+for _, app in ipairs(page.apps) do
+  if not are_late or decided[app] then
+    redis.call('ZADD', HANDED_OUT, now, app)
+    table.insert(reply, app)
   end
 end
-for i = last + 1, last_ahead do
-  if not late or decided[ARGV[i]] then redis.call('ZADD', KEYS[4], 0, ARGV[i]) end
+for _, app in ipairs(page.ahead) do
+  if not are_late or decided[app] then redis.call('ZADD', AHEAD, 0, app) end
 end
 if state == 'done' and #reply > 0 then
   -- latecomers are the update's apps as all others, with its waves
-  redis.call('HSET', KEYS[1], 'state', 'running')
-  redis.call('ZADD', KEYS[5], now, ARGV[6])
+  redis.call('HSET', UPDATE, 'state', 'running')
+  redis.call('ZADD', UPDATES, now, image)
 end
 return reply

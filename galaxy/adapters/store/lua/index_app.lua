@@ -1,9 +1,13 @@
+-- Records what an app depends on that was deployed before that was recorded.
+-- KEYS: APP, BASE_IMAGES
+-- ARGV: app, version_prefix, dependents_prefix, references
+--   references: JSON, canonical references by the numbers of the versions that are built on them.
+-- Returns nothing.
+local APP, BASE_IMAGES = unpack(KEYS)
+local app, version_prefix, dependents_prefix, references = unpack(ARGV)
 -- include: dependents.lua
--- Records what an app depends on that was deployed before that was recorded. KEYS 1: app, 2: base images.
--- ARGV 1: app, 2: prefix of its versions, 3: prefix of dependents, 4...: version and canonical reference.
-for i = 4, #ARGV, 2 do
-  if redis.call('EXISTS', ARGV[2] .. ARGV[i]) == 1 then
-    redis.call('HSETNX', ARGV[2] .. ARGV[i], 'base_reference', ARGV[i + 1])
-  end
+for number, reference in pairs(cjson.decode(references)) do
+  local version = version_prefix .. app .. ':' .. number
+  if redis.call('EXISTS', version) == 1 then redis.call('HSETNX', version, 'base_reference', reference) end
 end
-index_dependent(ARGV[1], KEYS[1], ARGV[2], ARGV[3], KEYS[2])
+index_dependent(app, APP)

@@ -1,5 +1,10 @@
--- An app's log has these announcements now. KEYS 1: what it had to tell, 2: apps that have something to tell.
--- ARGV 1: app, 2...: ids of the announcements.
-redis.call('XDEL', KEYS[1], unpack(ARGV, 2))
+-- Forgets announcements that an app's log has now.
+-- KEYS: OUTBOX, OUTBOX_APPS
+-- ARGV: app, ids
+--   ids: JSON, a list of the announcements' ids.
+-- Returns nothing.
+local OUTBOX, OUTBOX_APPS = unpack(KEYS)
+local app, ids = unpack(ARGV)
+redis.call('XDEL', OUTBOX, unpack(cjson.decode(ids)))
 -- The stream stays, empty: its ids must go on rising, whatever the clock does.
-if redis.call('XLEN', KEYS[1]) == 0 then redis.call('SREM', KEYS[2], ARGV[1]) end
+if redis.call('XLEN', OUTBOX) == 0 then redis.call('SREM', OUTBOX_APPS, app) end

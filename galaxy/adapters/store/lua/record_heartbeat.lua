@@ -1,8 +1,12 @@
 -- Remembers that something periodic did its work just now, and forgets what has not done so for very long.
--- KEYS 1: heartbeats. ARGV 1: name, 2: forgotten after (ms).
+-- KEYS: HEARTBEATS
+-- ARGV: name, forgotten_after_ms
+-- Returns nothing.
+local HEARTBEATS = unpack(KEYS)
+local name, forgotten_after_ms = unpack(ARGV)
 local now = now_ms()
-redis.call('HSET', KEYS[1], ARGV[1], ms(now))
-local all = redis.call('HGETALL', KEYS[1])
+redis.call('HSET', HEARTBEATS, name, ms(now))
+local all = redis.call('HGETALL', HEARTBEATS)
 for i = 1, #all, 2 do
-  if now - all[i + 1] > tonumber(ARGV[2]) then redis.call('HDEL', KEYS[1], all[i]) end
+  if now - all[i + 1] > tonumber(forgotten_after_ms) then redis.call('HDEL', HEARTBEATS, all[i]) end
 end

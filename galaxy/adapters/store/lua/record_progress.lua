@@ -1,10 +1,16 @@
--- Records what an attempt is doing. KEYS 9: base images. ARGV 1: token, 2: step, 3: digest that its base image has, or '',
--- 4: prefix of base images' records. Returns '' or the state it was lost to.
-local lost = lost_to(ARGV[1])
+-- Records what an attempt is doing.
+-- KEYS: VERSION, BASE_IMAGES
+-- ARGV: token, work, step, base_digest, base_image_prefix
+--   work: JSON, `WorkRules` of galaxy/domain/work.py; base_digest: what the base image was found to be, or ''.
+-- Returns '' or the state that the lease was lost to.
+local VERSION, BASE_IMAGES = unpack(KEYS)
+local token, work, step, base_digest, base_image_prefix = unpack(ARGV)
+-- include: lease.lua
+local lost = lost_to(VERSION, token, cjson.decode(work))
 if lost then return lost end
-redis.call('HSET', VERSION, 'step', ARGV[2])
-if ARGV[3] == '' then return '' end
-redis.call('HSET', VERSION, 'base_digest', ARGV[3])
+redis.call('HSET', VERSION, 'step', step)
+if base_digest == '' then return '' end
+redis.call('HSET', VERSION, 'base_digest', base_digest)
 local image, wanted = unpack(redis.call('HMGET', VERSION, 'base_reference', 'wanted_digest'))
 if wanted then
   redis.call('HDEL', VERSION, 'resolved_at')
@@ -13,6 +19,6 @@ end
 -- It was looked up just now. Where the last check found another digest, the next one is due at once.
 local now = ms(now_ms())
 redis.call('HSET', VERSION, 'resolved_at', now)
-local known = redis.call('HGET', ARGV[4] .. (image or ''), 'digest')
-if known and known ~= ARGV[3] then redis.call('ZADD', KEYS[9], 'XX', 'LT', now, image) end
+local known = redis.call('HGET', base_image_prefix .. (image or ''), 'digest')
+if known and known ~= base_digest then redis.call('ZADD', BASE_IMAGES, 'XX', 'LT', now, image) end
 return ''

@@ -1,6 +1,10 @@
--- Apps whose new version was asked for long ago: the message is lost, and they are asked for again.
--- KEYS 1: handed out. ARGV 1: how long ago (ms), 2: limit. Returns the apps.
+-- Takes apps whose new version was asked for long ago: the message is lost, and they are asked for again.
+-- KEYS: HANDED_OUT
+-- ARGV: after_ms, limit
+-- Returns the apps.
+local HANDED_OUT = unpack(KEYS)
+local after_ms, limit = unpack(ARGV)
 local now = now_ms()
-local apps = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ms(now - ARGV[1]), 'LIMIT', 0, ARGV[2])
-for _, app in ipairs(apps) do redis.call('ZADD', KEYS[1], ms(now), app) end
+local apps = redis.call('ZRANGEBYSCORE', HANDED_OUT, '-inf', ms(now - after_ms), 'LIMIT', 0, limit)
+for _, app in ipairs(apps) do redis.call('ZADD', HANDED_OUT, ms(now), app) end
 return apps

@@ -1,20 +1,20 @@
--- Versions that somebody has to look at, those that are due first. Changes nothing.
--- KEYS 1: due. ARGV 1: limit, 2: prefix of all version keys.
--- Returns a flat list of app, number, state, for how long (ms) it could have been built, and how long ago (ms) its
--- lease ran out; 0 where that does not apply.
+-- Reads versions that somebody has to look at, those that are due first. Changes nothing.
+-- KEYS: DUE
+-- ARGV: limit, version_prefix
+-- Returns a flat list of app, number, state, and how long ago (ms) it was made, its next attempt became due, and its
+-- lease ran out; '' for what it does not have.
+local DUE = unpack(KEYS)
+local limit, version_prefix = unpack(ARGV)
 local now = now_ms()
 local reply = {}
-for _, member in ipairs(redis.call('ZRANGE', KEYS[1], 0, ARGV[1] - 1)) do
+for _, member in ipairs(redis.call('ZRANGE', DUE, 0, limit - 1)) do
   local app, number = string.match(member, '^(%S+) (%d+)$')
-  local state, created_at, retry_at, lease_until = unpack(redis.call('HMGET', ARGV[2] .. app .. ':' .. number,
-    'state', 'created_at', 'retry_at', 'lease_until'))
+  local state, created_at, retry_at, lease_until = unpack(redis.call('HMGET',
+    version_prefix .. app .. ':' .. number, 'state', 'created_at', 'retry_at', 'lease_until'))
   if state then
-    local waiting, over = 0, 0
-    if state == 'queued' then waiting = now - (created_at or now) end
-    if state == 'retrying' then waiting = now - (retry_at or now) end
-    if state == 'building' then over = now - (lease_until or now) end
-    for _, value in ipairs({app, number, state, ms(math.max(0, waiting)), ms(math.max(0, over))}) do
-      table.insert(reply, value)
+    for _, value in ipairs({app, number, state}) do table.insert(reply, value) end
+    for _, at in ipairs({created_at or '', retry_at or '', lease_until or ''}) do
+      table.insert(reply, at == '' and '' or ms(now - at))
     end
   end
 end
