@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -22,6 +23,15 @@ if TYPE_CHECKING:
 pytest_plugins = ("tests.support.fixtures",)
 
 _START_TIMEOUT_S = 10.0
+
+#: A shell lets its background jobs ignore some of these, and so would every process that a test starts and signals.
+_OBEYED = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
+
+
+def pytest_configure() -> None:
+    for each in _OBEYED:
+        if signal.getsignal(each) is signal.SIG_IGN:
+            signal.signal(each, signal.default_int_handler if each is signal.SIGINT else signal.SIG_DFL)
 
 
 def unavailable(what: str) -> NoReturn:

@@ -95,5 +95,5 @@ def test_it_runs_under_the_runtime_of_the_operators_choice(
 
 
 def test_a_runtime_that_the_engine_does_not_know_is_said_with_what_to_do(base_images: BaseImages) -> None:
-    with pytest.raises(EngineError, match=r"galaxy-missing.*GALAXY_BUILD_RUNTIME"):
+    with pytest.raises(EngineError, match=r"galaxy-missing.*make that runtime known"):
         run(base_images, "exit 0", Isolation(runtime="galaxy-missing"))

@@ -112,7 +112,7 @@ def test_a_base_image_that_can_not_be_a_probe_is_said_and_does_not_pass_for_safe
 
 def test_a_network_that_does_not_exist_is_said_with_what_to_do(probes: Probes) -> None:
     probe = probes.probe(BaseImageSpec(), store="redis://127.0.0.1:1/0", network="galaxy-missing")
-    with pytest.raises(EngineError, match=r"network galaxy-missing.*GALAXY_BUILD_NETWORK"):
+    with pytest.raises(EngineError, match=r"network galaxy-missing.*make that network with deploy"):
         probe.run()
 
 
