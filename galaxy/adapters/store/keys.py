@@ -35,7 +35,11 @@ class Keys:
         return f"{self.all_versions()}{app}:"
 
     def version(self, app: str, number: int) -> str:
-        """Hash. A version: what was recorded for it, its state, its lease. Holds secrets."""
+        """Hash. A version: what was recorded for it, its state, its lease. Holds secrets.
+
+        `failure`: a `Reason` in JSON, or a sentence of an earlier release. `lease_until`, `token` and `claim` are the
+        lease of the work that the state stands for; `claim` is the id of the request that took it.
+        """
         return f"{self.versions(app)}{number}"
 
     def unfinished(self, app: str) -> str:
@@ -75,7 +79,7 @@ class Keys:
         return f"{self._prefix}:leader"
 
     def activity(self, app: str) -> str:
-        """Stream: what happened to the app; the newest thousand entries or so."""
+        """Stream: what happened to the app; the newest thousand entries or so. `reason`: a `Reason` in JSON."""
         return f"{self._prefix}:activity:{app}"
 
     def outbox(self, app: str) -> str:
@@ -109,7 +113,7 @@ class Keys:
         return f"{self._prefix}:base-images"
 
     def polling(self) -> str:
-        """String. Whoever polls base images now; lives as long as that takes."""
+        """String. Who polls base images now. Lives for some seconds after its last sign of life."""
         return f"{self._prefix}:polling"
 
     def base_image(self, image: str) -> str:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from redis.exceptions import NoScriptError
 
@@ -17,14 +16,14 @@ from galaxy.adapters import redis_errors
 from galaxy.domain.states import FAILED, TRANSITIONS, UNBUILT, UNFINISHED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from redis import Redis
     from redis.commands.core import Script as LoadedScript
 
-#: What an argument may be. Mappings and lists travel as JSON.
-Argument: TypeAlias = "str | bytes | float | Mapping[str, Any] | list[Any]"
+#: What an argument may be. Dictionaries and lists travel as JSON.
+Argument: TypeAlias = str | bytes | float | dict[str, Any] | list[Any]
 
 #: So many runs of a script share a round trip: together well below a millisecond.
 _AT_ONCE: Final = 8
@@ -66,12 +65,12 @@ class Script:
             rest: See `Script.rest`.
         """
         given = arguments or {}
-        if given.keys() != {*self.arguments}:
+        if len(given) != len(self.arguments) or not all(name in given for name in self.arguments):
             raise ValueError(f"{self.name}.lua has the arguments {self.arguments}, not {tuple(given)}")
-        return Call(
-            tuple(keys[name] for name in self.keys),
-            (*(_encoded(given[name]) for name in self.arguments), *rest),
-        )
+        # plain loops and types: an update of a base image comes here for each of its apps
+        values = [given[name] for name in self.arguments]
+        encoded = [json.dumps(it) if isinstance(it, dict | list) else it for it in values]
+        return Call([keys[name] for name in self.keys], [*encoded, *rest])
 
     @property
     def source(self) -> str:
@@ -79,12 +78,11 @@ class Script:
         return _source(self.package, self.name)
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(NamedTuple):
     """The keys and arguments of one run of a script, in the script's order."""
 
-    keys: tuple[str, ...]
-    arguments: tuple[str | bytes | float, ...]
+    keys: list[str]
+    arguments: list[str | bytes | float]
 
 
 class RedisScripts:
@@ -151,10 +149,6 @@ def translated() -> AbstractContextManager[None]:
 
 
 _translated: Final = translated
-
-
-def _encoded(argument: Argument) -> str | bytes | float:
-    return json.dumps(argument) if isinstance(argument, Mapping | list) else argument
 
 
 @cache

@@ -8,9 +8,9 @@
 -- Returns the id of the newest entry of the log.
 local LOG, SIZE, WRITER = unpack(KEYS)
 local batch, remembered_ms, retention_ms, max_bytes, overhead, per_entry = unpack(ARGV, 1, 6)
-local entries = rest_of(ARGV, 7)
+local entries, first_entry = ARGV, 7
 local PAGE, MAX_PAGES = 4, 2500
-max_bytes, per_entry = tonumber(max_bytes), tonumber(per_entry)
+max_bytes, overhead, per_entry = tonumber(max_bytes), tonumber(overhead), tonumber(per_entry)
 
 if tonumber(redis.call('GET', WRITER) or 0) >= tonumber(batch) then
   local newest = redis.call('XREVRANGE', LOG, '+', '-', 'COUNT', 1)[1]
@@ -25,7 +25,7 @@ end
 local size = 0
 if redis.call('EXISTS', LOG) == 1 then size = tonumber(redis.call('GET', SIZE) or 0) end
 local id = '0-0'
-for first = 1, #entries, per_entry do
+for first = first_entry, #entries, per_entry do
   id = redis.call('XADD', LOG, '*', unpack(entries, first, first + per_entry - 1))
   size = size + cost(entries[first + per_entry - 1])
 end

@@ -8,10 +8,3 @@ end
 local function ms(value)
   return string.format('%.0f', value)
 end
-
--- A list from its element `first` on; `unpack` can't do that with thousands of them.
-local function rest_of(list, first)
-  local rest = {}
-  for i = first, #list do rest[#rest + 1] = list[i] end
-  return rest
-end
