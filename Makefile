@@ -5,16 +5,22 @@ ARGS ?=
 UV_COMPILE = .venv/bin/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test up down clean env check bench chaos lock
+.PHONY: help demo test unit mutants up down clean env check bench chaos lock
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## deploy the sample app on the local stack, and show the result
 	$(STACK) demo
 
 test: ## run all tests against the local stack; pass options with ARGS='-k log'
 	$(STACK) test $(ARGS)
+
+unit: ## run the tests that need no service, in seconds; pass options with ARGS=
+	$(STACK) unit $(ARGS)
+
+mutants: ## change the code in small ways and see whether the unit tests notice; MUTANTS=, MUTANTS_SEED= choose
+	$(STACK) mutants $(ARGS)
 
 up: ## start the local stack in the background, and print its addresses
 	$(STACK) up

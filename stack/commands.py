@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 from types import MappingProxyType
@@ -30,8 +31,10 @@ TEST_TOOLS = {
     "mmdebstrap": "mmdebstrap",
     "sysctl": "procps",
 }
-#: Most tests wait most of the time. More at a time, and those that watch clocks begin to fail.
-TWO_AT_A_TIME = ("-n", "2", "--dist", "loadfile")
+#: Tests with services wait most of the time. The slowest files come first: see `tests/conftest.py`.
+WITH_SERVICES = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder")
+#: These keep the processor busy, and any of them can run anywhere.
+WITHOUT_SERVICES = ("-m", "not service", "--hypothesis-profile", "quick", "-n", "2", "--dist", "worksteal")
 #: A load generator, to measure against.
 BENCH_TOOLS = {"ab": "apache2-utils"}
 
@@ -92,7 +95,15 @@ def _demo(checkout: Checkout, _: list[str]) -> int:
 
 def _test(checkout: Checkout, arguments: list[str]) -> int:
     _have(TEST_TOOLS, needed_for="some of the tests")
-    return _run(checkout, ["python", "-m", "pytest", *TWO_AT_A_TIME, *arguments])
+    return _run(checkout, ["python", "-m", "pytest", *WITH_SERVICES, *arguments])
+
+
+def _unit(checkout: Checkout, arguments: list[str]) -> int:
+    return _run_alone(checkout, ["-m", "pytest", *WITHOUT_SERVICES, *arguments])
+
+
+def _mutants(checkout: Checkout, arguments: list[str]) -> int:
+    return _run_alone(checkout, ["-m", "tests.mutants", *arguments])
 
 
 def _bench(checkout: Checkout, arguments: list[str]) -> int:
@@ -106,6 +117,18 @@ def _run(checkout: Checkout, arguments: list[str]) -> int:
     program = packages.find_in(stack.variables["PATH"], arguments[0])
     return subprocess.run(
         [program, *arguments[1:]], cwd=checkout.root, env=stack.environment, check=False
+    ).returncode
+
+
+def _run_alone(checkout: Checkout, arguments: list[str]) -> int:
+    """Python of the virtual environment, with nothing else started."""
+    venv.ensure(checkout)
+    path = f"{checkout.venv / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        [str(checkout.venv / "bin" / "python"), *arguments],
+        cwd=checkout.root,
+        env={**os.environ, "PATH": path},
+        check=False,
     ).returncode
 
 
@@ -147,6 +170,8 @@ COMMANDS: Final[Mapping[str, Callable[[Checkout, list[str]], int]]] = MappingPro
         "env": _env,
         "demo": _demo,
         "test": _test,
+        "unit": _unit,
+        "mutants": _mutants,
         "bench": _bench,
         "run": _run,
         "check": _check,

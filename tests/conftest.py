@@ -9,20 +9,50 @@ import subprocess
 import tempfile
 import time
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 from uuid import uuid4
 
 import pytest
+from hypothesis import HealthCheck, settings
 from redis import Redis
 from redis.exceptions import RedisError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 pytest_plugins = ("tests.support.fixtures",)
 
+_TESTS = Path(__file__).parent
 _START_TIMEOUT_S = 10.0
+#: The tests in these folders need the engine, the registry, Redis or the whole stack.
+_SERVICE_FOLDERS = ("integration", "e2e", "chaos")
+#: Session fixtures that start a service or connect to one.
+_SERVICES = frozenset({"redis_server", "docker_api", "app_registry"})
+#: `make test` searches with new examples each time. `make unit` has to be quick, and `make mutants` has to give the
+#: same answer each time: both take the same few examples. The deadline finds a search that has become quadratic, and
+#: leaves time to a busy machine.
+_DEADLINE_S = 5
+settings.register_profile("thorough", deadline=timedelta(seconds=_DEADLINE_S))
+settings.register_profile(
+    "quick",
+    deadline=timedelta(seconds=_DEADLINE_S),
+    max_examples=25,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("thorough")
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Marks the tests that need a service; `make unit` leaves them out."""
+    for item in items:
+        folder = item.path.relative_to(_TESTS).parts[0]
+        if folder in _SERVICE_FOLDERS or not _SERVICES.isdisjoint(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.service)
+
 
 #: A shell lets its background jobs ignore some of these, and so would every process that a test starts and signals.
 _OBEYED = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)

@@ -1,4 +1,4 @@
-"""One run: deploys at a pace that keeps the workers busy, faults at random moments, then peace and a look at it all."""
+"""One run: deploys at a pace that keeps the workers busy, faults at random moments, then a wait until all is done."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ class Drive:
         self.faults: list[FaultRecord] = []
 
     def run(self) -> float:
-        """Deploys and breaks until all is deployed and done; then heals, and waits for peace.
+        """Deploys and breaks until all is deployed and done; then heals, and waits until nothing is left to do.
 
         Returns:
-            How long peace took, in seconds: nothing is unfinished, waiting, or left on the engine any more.
+            How long that took, in seconds: nothing is unfinished, waiting, or left on the engine any more.
         """
         next_fault = self._deployed_at = time.monotonic()
         while self._goes_on:
@@ -68,7 +68,7 @@ class Drive:
             if time.monotonic() >= next_fault and self._inject():
                 next_fault = time.monotonic() + self._order.expovariate(1 / _FAULT_EVERY_S)
             time.sleep(_ASK_EVERY_S)
-        return self._make_peace()
+        return self._settle()
 
     @property
     def _has_room(self) -> bool:
@@ -129,7 +129,7 @@ class Drive:
             if world.traffic.insist():
                 self._unfinished = len(world.traffic.unfinished())
 
-    def _make_peace(self) -> float:
+    def _settle(self) -> float:
         for timer in self._healing.values():
             timer.join()
         since = time.monotonic()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import combinations, pairwise
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from galaxy.domain.models import MAX_ATTEMPTS
 from galaxy.domain.states import UNFINISHED, VersionState
@@ -52,10 +52,10 @@ def _wrong_end(facts: Facts, deployed: Deployed) -> Iterator[str]:
         if not any(other.app == ref.app and other.number > ref.number for other in facts.versions):
             yield f"{ref} is superseded, and there is no newer version"
     elif state is VersionState.BUILD_FAILED:
-        told = sentences.failures(facts.lines_of(ref))
-        if missing := [number for number in range(1, MAX_ATTEMPTS + 1) if number not in told]:
+        reasons = sentences.failures(facts.lines_of(ref))
+        if missing := [number for number in range(1, MAX_ATTEMPTS + 1) if number not in reasons]:
             yield f"{ref} has failed, and the log does not say why attempts {missing} did"
-        if not plan.fails and any(sentences.ON_PURPOSE in reason for reason in told.values()):
+        if not plan.fails and any(sentences.ON_PURPOSE in reason for reason in reasons.values()):
             yield f"{ref} failed in a setup.sh that works"
     else:
         yield f"{ref} is {state}, which nothing here leads to"
@@ -153,7 +153,7 @@ def leaked(facts: Facts) -> Iterator[str]:
     yield from facts.left
 
 
-def told(facts: Facts) -> Iterator[str]:
+def exposed(facts: Facts) -> Iterator[str]:
     """Secrets in places where none may be. The secret itself is not repeated."""
     for place, text in facts.texts.items():
         found = sum(secret in text for secret in facts.secrets)
@@ -161,7 +161,7 @@ def told(facts: Facts) -> Iterator[str]:
             yield f"{found} secrets in {place}"
 
 
-def fell(facts: Facts) -> Iterator[str]:
+def crashed(facts: Facts) -> Iterator[str]:
     """Processes that ended by themselves, or did not end when they were told to."""
     yield from facts.accidents
 
@@ -170,19 +170,33 @@ def _served(facts: Facts) -> list[VersionRef]:
     return [ref for ref, version in facts.versions.items() if version.state in _SERVED]
 
 
+class Check(NamedTuple):
+    """One line of the report.
+
+    Attributes:
+        find: Yields a sentence for each violation.
+        counts: What the line counts, for the report's readers.
+    """
+
+    find: Callable[[Facts], Iterator[str]]
+    counts: str
+
+
 #: In the order of the report.
-CHECKS: Final[dict[str, Callable[[Facts], Iterator[str]]]] = {
-    "lost": lost,
-    "doubled": doubled,
-    "leaked": leaked,
-    "over budget": over_budget,
-    "garbled": garbled,
-    "told": told,
-    "fell": fell,
-    "late": late,
+CHECKS: Final[dict[str, Check]] = {
+    "lost": Check(lost, "versions that did not end as they should have, and work or leases that are left"),
+    "doubled": Check(
+        doubled, "versions made, built or activated twice, and active versions that moved backwards"
+    ),
+    "leaked": Check(leaked, "containers, volumes, networks, images and processes that belong to nobody"),
+    "over budget": Check(over_budget, "versions with more attempts than are allowed"),
+    "garbled": Check(garbled, "log lines that are missing, doubled or out of order"),
+    "exposed": Check(exposed, "secrets in messages, results, logs, output or images"),
+    "crashed": Check(crashed, "processes that ended by themselves, or did not end when they had to"),
+    "late": Check(late, "attempts that began later after a lost worker than the bound allows"),
 }
 
 
 def violations(facts: Facts) -> dict[str, list[str]]:
     """What each check found."""
-    return {name: [*check(facts)] for name, check in CHECKS.items()}
+    return {name: [*check.find(facts)] for name, check in CHECKS.items()}

@@ -28,11 +28,11 @@ class _Printed(NamedTuple):
 
 
 def garbled(facts: Facts) -> Iterator[str]:
-    """Lines that are missing, doubled or out of order; ends of attempts that are told twice, or never."""
+    """Lines that are missing, doubled or out of order; attempts whose end the log tells twice, or never."""
     for ref, version in facts.versions.items():
         lines = facts.lines_of(ref)
         yield from _strange_lines(facts, ref, lines)
-        yield from _told_twice(ref, lines)
+        yield from _ended_twice(ref, lines)
         why = sentences.failures(lines)
         # the newest attempt's end is told by other sentences if it is not a failure
         if silent := [number for number in range(1, version.attempt) if number not in why]:
@@ -95,7 +95,7 @@ def _numbers_of_runs(torn: LogLine, lines: list[LogLine]) -> list[int]:
     return [int(found[1]) for line in same if (found := _PRINTED.match(line.text))]
 
 
-def _told_twice(ref: VersionRef, lines: list[LogLine]) -> Iterator[str]:
+def _ended_twice(ref: VersionRef, lines: list[LogLine]) -> Iterator[str]:
     for number, times in Counter(sentences.all_failures(lines)).items():
         if times > 1:
             yield f"{ref}: the log says {times} times that attempt {number} failed"

@@ -45,10 +45,10 @@ def perform(choice: Choice, say: Callable[[str], None]) -> Outcome:
     with world(rng, workers=choice.workers, apps=max(2 * SLOTS * choice.workers, choice.builds // 5)) as here:
         here.keep = True  # unless all is well
         drive = Drive(here, choice)
-        peace_s = drive.run()
+        settled_s = drive.run()
         facts = collect(here, drive.faults)
         outcome = Outcome(facts, violations(facts))
-        for line in report(facts, outcome.violations, peace_s=peace_s):
+        for line in report(facts, outcome.violations, settled_s=settled_s):
             say(line)
         here.keep = not outcome.held
         if here.keep:

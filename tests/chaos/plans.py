@@ -51,12 +51,12 @@ class Plan:
             end_url: Asked for at the end.
         """
         half = self.lines // 2
-        told = "\n".join(f"echo 'The secret is {secret}.'" for secret in secrets)
+        printed = "\n".join(f"echo 'The secret is {secret}.'" for secret in secrets)
         code = ON_PURPOSE if earlier < self.fails else 0
         return f"""
 set +e
 echo "The bundle is at $1."
-{told}
+{printed}
 say() {{
   i=$1
   while [ $i -lt $2 ]; do

@@ -53,11 +53,11 @@ def late(facts: Facts) -> Iterator[str]:
     """Recoveries that took longer than they may."""
     for one in recoveries(facts):
         if one.seconds > one.allowed_s:
-            yield f"{one.ref}: {told(one)}, and {one.allowed_s:.1f} s are allowed"
+            yield f"{one.ref}: {described(one)}, and {one.allowed_s:.1f} s are allowed"
 
 
-def told(recovery: Recovery) -> str:
-    """For people."""
+def described(recovery: Recovery) -> str:
+    """A recovery in words, for the report."""
     others = f", while there was {', '.join(recovery.meanwhile)}" if recovery.meanwhile else ""
     return f"{recovery.seconds:.1f} s from {recovery.fault} to the next attempt{others}"
 

@@ -6,7 +6,8 @@ from collections import Counter
 from statistics import median
 from typing import TYPE_CHECKING
 
-from tests.chaos.recovery import recoveries, told
+from tests.chaos.invariants import CHECKS
+from tests.chaos.recovery import described, recoveries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 _SHOWN = 20
 
 
-def report(facts: Facts, found: Mapping[str, Sequence[str]], *, peace_s: float) -> Iterator[str]:
+def report(facts: Facts, found: Mapping[str, Sequence[str]], *, settled_s: float) -> Iterator[str]:
     """Lines for people: what was built, what broke, what each check counted, how long recovery took."""
     states = Counter(str(version.state) for version in facts.versions.values())
     kinds = Counter(fault.name for fault in facts.faults)
@@ -24,10 +25,10 @@ def report(facts: Facts, found: Mapping[str, Sequence[str]], *, peace_s: float) 
     yield f"builds       {len(facts.deployed)} ({_counted(states)}), {attempts} attempts"
     yield f"faults       {kinds.total()} ({_counted(kinds)})"
     for name, violations in found.items():
-        yield f"{name:<12} {len(violations)}"
+        yield f"{name:<12} {len(violations)} ({CHECKS[name].counts})"
         yield from (f"  {violation}" for violation in violations[:_SHOWN])
     yield from _recovery(facts)
-    yield f"peace        {peace_s:.1f} s after the last fault was healed"
+    yield f"settled      {settled_s:.1f} s after the last fault was healed: from then on nothing was left to do"
 
 
 def _counted(counter: Counter[str]) -> str:
@@ -49,4 +50,4 @@ def _recovery(facts: Facts) -> Iterator[str]:
     yield f"recovery     median {median(seconds):.1f} s, maximum {max(seconds):.1f} s of {len(found)} (bound: {bound})"
     if alone:
         yield f"  with nothing else broken: median {median(alone):.1f} s, maximum {max(alone):.1f} s of {len(alone)}"
-    yield f"  the longest: {told(max(found, key=lambda one: one.seconds))}"
+    yield f"  the longest: {described(max(found, key=lambda one: one.seconds))}"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 #: so that volumes can be left behind.
 BASE_IMAGE = BaseImageSpec(
     dockerfile='VOLUME /data\nCMD ["/bin/true"]',
-    setup='set -e; told=$(wget -q -O - "$1&from=$(cat /etc/hostname)"); eval "$told"',
+    setup='set -e; script=$(wget -q -O - "$1&from=$(cat /etc/hostname)"); eval "$script"',
 )
 
 

@@ -29,7 +29,7 @@ def failures(lines: Iterable[LogLine]) -> dict[int, str]:
 
 
 def all_failures(lines: Iterable[LogLine]) -> list[int]:
-    """Numbers of the attempts whose failure was told, as often as it was told."""
+    """Numbers of the attempts whose failure the log tells, once for each time."""
     return [int(found[1]) for line in lines if (found := _FAILED.match(line.text))]
 
 

@@ -1,4 +1,4 @@
-"""What people are told of base images, on a real Redis."""
+"""What people are told of base images, on a real Redis and on fakeredis."""
 
 from __future__ import annotations
 
@@ -26,15 +26,8 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
-    from tests.conftest import RedisServer
 
 APP = "a.example.com"
-
-
-@pytest.fixture
-def redis(redis_server: RedisServer) -> Iterator[Redis]:
-    with redis_server.client(decode_responses=True) as client:
-        yield client
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ COMMAND = ("/bin/bash", "-c", 'IFS= read -r url && exec /app/setup.sh "$url" </d
 SOON_S = 10
 
 
-@pytest.fixture(params=["fake", "docker"])
+@pytest.fixture(params=["fake", pytest.param("docker", marks=pytest.mark.service)])
 def world(request: pytest.FixtureRequest) -> EngineUnderTest:
     if request.param == "fake":
         return FakeUnderTest()

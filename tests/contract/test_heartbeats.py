@@ -12,18 +12,9 @@ from galaxy.domain.heartbeats import BEAT, RECONCILE, reaper_of, swept_by
 from tests.support.stores import make_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from redis import Redis
 
-    from tests.conftest import RedisServer
     from tests.support.stores import AllStores
-
-
-@pytest.fixture
-def redis(redis_server: RedisServer) -> Iterator[Redis]:
-    with redis_server.client(decode_responses=True) as client:
-        yield client
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ APP = "www.example.com"
 DAY_S = 86_400
 
 
-@pytest.fixture(params=["real", "fake"])
+@pytest.fixture(params=[pytest.param("real", marks=pytest.mark.service), "fake"])
 def redis(request: pytest.FixtureRequest) -> Iterator[Redis]:
     if request.param == "fake":
         with fakeredis.FakeRedis(version=(7, 0)) as client:

@@ -20,7 +20,9 @@ CONFIG = b'{"os": "linux", "architecture": "amd64", "rootfs": {"type": "layers",
 OTHER_CONFIG = CONFIG.replace(b"amd64", b"arm64")
 
 
-@pytest.fixture(scope="module", params=["test server", "docker-registry"])
+@pytest.fixture(
+    scope="module", params=["test server", pytest.param("docker-registry", marks=pytest.mark.service)]
+)
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RegistryServer | DockerRegistry]:

@@ -11,7 +11,6 @@ from contextlib import nullcontext, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import fakeredis
 import pytest
 from redis import Redis, UnixDomainSocketConnection
 from redis.backoff import NoBackoff
@@ -52,17 +51,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 S = VersionState
 THREADS = 12
-
-
-@pytest.fixture(params=["real", "fake"])
-def redis(request: pytest.FixtureRequest) -> Iterator[Redis]:
-    if request.param == "fake":
-        with fakeredis.FakeRedis(version=(7, 0), decode_responses=True) as client:
-            yield client
-        return
-    server: RedisServer = request.getfixturevalue("redis_server")
-    with server.client(decode_responses=True) as client:
-        yield client
 
 
 @pytest.fixture

@@ -264,7 +264,7 @@ class StoreMachine(RuleBasedStateMachine):
 
 TestStoreMachine = StoreMachine.TestCase
 TestStoreMachine.settings = settings(
-    max_examples=40,
+    max_examples=settings().max_examples * 2 // 5,
     stateful_step_count=40,
     deadline=None,
     database=None,

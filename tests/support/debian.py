@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import platform
 import shutil
 import subprocess
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import requests
 from docker.errors import APIError
 
 from galaxy.adapters.engine.ports import Image
@@ -21,10 +21,8 @@ if TYPE_CHECKING:
 
 _CACHE = Path(__file__).parents[2] / ".stack" / "cache"
 _HUB = ("node", "20-bookworm-slim")
-_RELEASE = "bookworm"
-_MIRROR = "http://deb.debian.org/debian"
-#: Debian's own npm is four hundred packages.
-_NPM = "https://registry.npmjs.org/npm/-/npm-10.9.2.tgz"
+#: The npm that goes with Debian's node. Debian's own npm is four hundred packages: it is for machines without an npm.
+_NPM = "npm@10"
 _ADD_NPM = (
     'mkdir -p "$1/usr/local/lib/npm" && tar -xz --strip-components 1 -C "$1/usr/local/lib/npm" -f {archive}'
     ' && ln -s ../lib/npm/bin/npm-cli.js "$1/usr/local/bin/npm"'
@@ -54,20 +52,34 @@ def _made() -> Path:
         unavailable("mmdebstrap is not installed, and Docker Hub can't be reached")
     _CACHE.mkdir(parents=True, exist_ok=True)
     part = _CACHE / "debian.part.tar"
-    hook = f"--customize-hook={_ADD_NPM.format(archive=_npm())}"
-    command = ["mmdebstrap", "--quiet", "--variant=apt", "--include=nodejs", hook, _RELEASE, part, _MIRROR]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    release = platform.freedesktop_os_release()["VERSION_CODENAME"]
+    command = ["mmdebstrap", "--quiet", "--variant=apt", *_npm(), release, str(part), *_sources(release)]
+    done = _run(command)
     if done.returncode != 0:
-        unavailable(f"Debian can't be had from {_MIRROR}: {done.stderr[-500:]}")
+        unavailable(f"Debian can't be had from where this machine's apt has it: {done.stderr[-500:]}")
     return part.replace(made)
 
 
-def _npm() -> Path:
-    archive = _CACHE / "npm.tgz"
-    try:
-        answer = requests.get(_NPM, timeout=30)
-        answer.raise_for_status()
-    except requests.RequestException as error:
-        unavailable(f"npm can't be had from its registry ({type(error).__name__})")
-    archive.write_bytes(answer.content)
-    return archive
+def _sources(release: str) -> list[str]:
+    """Where this machine's apt gets the release from, as lines of a sources.list."""
+    line = "deb $(REPO_URI) $(RELEASE) $(COMPONENT)"
+    done = _run(["apt-get", "indextargets", "--format", line, "Created-By: Packages", f"Codename: {release}"])
+    lines = [*dict.fromkeys(done.stdout.splitlines())]
+    if not lines:
+        unavailable(f"apt knows no source of {release}: {done.stderr[-500:]}")
+    return lines
+
+
+def _npm() -> list[str]:
+    """Options of mmdebstrap that add node and npm."""
+    if not shutil.which("npm"):
+        return ["--include=nodejs,npm"]
+    done = _run(["npm", "pack", "--silent", "--pack-destination", str(_CACHE), _NPM])
+    if done.returncode != 0:
+        unavailable(f"npm's client can't fetch {_NPM}: {done.stderr[-500:]}")
+    archive = _CACHE / done.stdout.split()[-1]
+    return ["--include=nodejs", f"--customize-hook={_ADD_NPM.format(archive=archive)}"]
+
+
+def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=False)

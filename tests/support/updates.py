@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any, cast
 
+from fakeredis import FakeRedis
 from redis import ConnectionPool, Redis, UnixDomainSocketConnection
 
 from galaxy.adapters.logs.stream import LogStream
@@ -28,6 +29,7 @@ from galaxy.services.rebuilds import Rebuilds
 from galaxy.services.snapshots import Platforms, SnapshotReader
 from galaxy.services.throttled_registry import ThrottledRegistry
 from galaxy.settings import Settings
+from tests.support.fake_redis import same_server
 from tests.support.stores import RAINED, deploy, make_store
 
 if TYPE_CHECKING:
@@ -117,9 +119,12 @@ class Messages:
             raise self.away
 
 
-def _raw_pool(redis: Redis) -> ConnectionPool:
+def _raw_client(redis: Redis) -> Redis:
+    """A client of the same server that does not decode."""
+    if isinstance(redis, FakeRedis):
+        return same_server(redis)
     path = redis.connection_pool.connection_kwargs["path"]
-    return ConnectionPool(connection_class=UnixDomainSocketConnection, path=path)
+    return Redis(connection_pool=ConnectionPool(connection_class=UnixDomainSocketConnection, path=path))
 
 
 class Harbour:
@@ -141,8 +146,7 @@ class Harbour:
         self.redis, self.keys = redis, Keys(prefix)
         self.store = make_store(redis, prefix)
         self.tags, self.queue = Tags(), Messages()
-        # the logs' client does not decode
-        self._logs_redis = Redis(connection_pool=_raw_pool(redis))
+        self._logs_redis = _raw_client(redis)
         self.logs = LogStream(self._logs_redis, self.keys, retention_s=3600, max_bytes=10**7)
         self.announcer = Announcer(self.store, Logbook(self.logs, LogWriter, attempt_max_bytes=10**6))
         queue, registry = cast("TaskQueue", self.queue), registry or cast("RegistryClient", self.tags)

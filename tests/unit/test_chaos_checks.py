@@ -188,8 +188,8 @@ VIOLATED: list[tuple[str, dict[str, Any]]] = [
     ("garbled", {"logs": log(lambda lines: lines.append(failed(2, "again")))}),
     ("garbled", {"logs": log(lambda lines: lines.append(line(V3, 4, "The build of version 3 has failed for good")))}),
     ("garbled", {"logs": log(lambda lines: lines.append(line(V2, 1, "Attempt 1 of 4 failed: Unexpected KeyError")))}),
-    ("told", {"texts": {"logs": f"The secret is {SECRET}."}}),
-    ("fell", {"accidents": ("build-1 ended by itself",)}),
+    ("exposed", {"texts": {"logs": f"The secret is {SECRET}."}}),
+    ("crashed", {"accidents": ("build-1 ended by itself",)}),
     ("late", {"began": (WELL.began[0], WELL.began[1]._replace(at=112), *WELL.began[2:])}),
 ]  # fmt: skip
 
@@ -250,11 +250,14 @@ def test_what_else_was_broken_meanwhile_makes_the_bound_longer() -> None:
 
 def test_the_report_counts_builds_faults_and_violations() -> None:
     bad = replace(WELL, leases=(V2,))
-    text = "\n".join(report(bad, violations(bad), peace_s=1))
+    text = "\n".join(report(bad, violations(bad), settled_s=1))
     assert "builds       3 (active 1, build_failed 1, retired 1), 7 attempts" in text
     assert "faults       1 (kill-worker 1)" in text
-    assert f"lost         1\n  {V2} still has a lease" in text
-    assert "doubled      0" in text
+    assert re.search(
+        rf"^lost         1 \(versions that .*\)\n  {re.escape(str(V2))} still has a lease", text, re.MULTILINE
+    )
+    assert "doubled      0 (versions made, built or activated twice" in text
+    assert "exposed      0 (secrets in " in text
     assert "median 5.0 s, maximum 5.0 s of 1" in text
 
 
