@@ -48,7 +48,7 @@ class Settings(BaseSettings):
     settings_section: str = "galaxy.meteor.com"
     """The key of settings.json whose value is ours."""
     settings_max_bytes: int = 32 * 1024
-    """As Galaxy: settings travel in an environment variable of the app's containers."""
+    """Most bytes that a settings.json may have. It is Galaxy's limit: settings travel in an environment variable."""
     default_base_image: str = "meteor/galaxy-app:latest"
     """For settings without a `baseImage`."""
     idempotency_retention_s: WholeSeconds = 30 * 24 * 3600

@@ -31,7 +31,7 @@ class CallMistake(Problem):
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class TaskCall:
     """How a task was called.
 
     Attributes:
@@ -47,7 +47,7 @@ class Call:
     @classmethod
     def parse(
         cls, task: str, names: Sequence[str], positional: Sequence[object], named: Mapping[str, object]
-    ) -> Call:
+    ) -> TaskCall:
         """Gives each argument its name.
 
         Args:
@@ -104,7 +104,7 @@ def named_arguments(task: str) -> Callable[[Callable[P, R]], Callable[..., R]]:
 
         @wraps(function)
         def run(*positional: object, **named: object) -> R:
-            call = Call.parse(task, names, positional[bound:], named)
+            call = TaskCall.parse(task, names, positional[bound:], named)
             mistakes = [*call.mistakes, *call.missing(required)]
             if mistakes:
                 raise refusal(mistakes)

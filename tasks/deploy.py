@@ -6,7 +6,7 @@ from typing import Final
 
 from galaxy.bootstrap import pipeline
 from galaxy.domain.errors import InfrastructureError, UserError
-from tasks.arguments import Call
+from tasks.arguments import TaskCall
 from workers import app
 from workers.task import RetriedTask, sanitized_errors
 
@@ -36,7 +36,7 @@ def deploy(self: RetriedTask, /, *positional: object, **named: object) -> dict[s
         InvalidInput: The message lists every mistake.
         IdempotencyConflict: The key was used with other content.
     """
-    call = Call.parse("tasks.deploy", ARGUMENTS, positional, named)
+    call = TaskCall.parse("tasks.deploy", ARGUMENTS, positional, named)
     given = {name: call.arguments.get(name) for name in ARGUMENTS}
     if given["idempotency_key"] is None:
         given["idempotency_key"] = f"task {self.request.id}"

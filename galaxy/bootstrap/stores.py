@@ -71,7 +71,7 @@ class Stores:
 
     @cached_property
     def hasty_heartbeats(self) -> HeartbeatStore:
-        """As `heartbeats`, for callers that must not block while Redis is down."""
+        """The heartbeats, for callers that must not block while Redis is down."""
         return HeartbeatStore(self._quick_redis, self.keys)
 
     @cached_property

@@ -46,7 +46,7 @@ def plain(line: LogLine) -> str:
 
 
 def coloured(line: LogLine) -> str:
-    """As `plain`, with what is not the text dimmed and errors in red."""
+    """The line as `plain` writes it, with errors in red and everything but the text dimmed."""
     text = _shown(line)
     return f"{_DIM}{_prefix(line)}{_RESET} {_RED + text + _RESET if line.error else text}"
 

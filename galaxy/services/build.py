@@ -119,7 +119,7 @@ class BuildStage:
     def _run(
         self, attempt: Attempt, on_step: Callable[[Attempt, Step], None], log_end: ExitStack
     ) -> BuildResult:
-        """Builds, and records how that ended. `log_end` closes the log."""
+        """Builds the attempt, and records how it ended. `log_end` closes the log."""
         logger.info("attempt.began", attempt=attempt.number, token=attempt.token)
         record = StepRecorder(self._leases, attempt, on_step)
         with self._lease(attempt) as lease:  # held until the end of the attempt is recorded

@@ -106,7 +106,7 @@ class Rebuilds:
         return self._admit_and_resume(_MOST_ROUNDS)
 
     def catch_up(self) -> None:
-        """As `admit`, for the reconciler; also indexes some of the apps that are older than the index."""
+        """Does for the reconciler what `admit` does, and indexes some of the apps that are older than the index."""
         self._indexed = self._indexed or not self._dependents.index_some(_INDEXED_AT_ONCE)
         self._admit_and_resume(_MOST_ROUNDS_OF_RECONCILER)
 

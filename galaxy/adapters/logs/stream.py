@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from galaxy.adapters.store.keys import Keys
-    from galaxy.adapters.store.scripts import Argument, Call
+    from galaxy.adapters.store.scripts import Argument, ScriptCall
 
 _APPEND: Final = Script(
     "append",
@@ -150,7 +150,7 @@ class LogStream:
             after = entries[-1].id if entries else after
             yield LogPage(lines, after)
 
-    def _call(self, app: str, blocks: Sequence[LogBlock], batch: Batch) -> Call:
+    def _call(self, app: str, blocks: Sequence[LogBlock], batch: Batch) -> ScriptCall:
         keys = self._keys
         names = {
             "log": keys.log(app),

@@ -11,7 +11,7 @@ from galaxy.adapters.registry.endpoints import Reach, RegistryEndpoint
 from galaxy.adapters.registry.limits import HostGates, RateLimit
 from galaxy.adapters.registry.manifest import MEDIA_TYPES, MalformedManifest, Manifest, as_digest
 from galaxy.adapters.registry.tokens import Credential, Tokens
-from galaxy.adapters.registry.transport import Call, RegistryResponse, Transport
+from galaxy.adapters.registry.transport import RegistryCall, RegistryResponse, Transport
 from galaxy.domain.base_images.image_reference import DOCKER_HUB, DOCKER_HUB_API
 from galaxy.domain.cancellation import never_cancelled
 from galaxy.domain.errors import BaseImageNotFound, RegistryDenied, RegistryError
@@ -129,9 +129,9 @@ class RegistryClient:
         """What the reference's host last said of its limits; None when it says nothing."""
         return self._gates.of(self._endpoint(reference.registry).authority).rate_limit
 
-    def _call(self, reference: ImageReference, *, insists: bool = False) -> Call:
+    def _call(self, reference: ImageReference, *, insists: bool = False) -> RegistryCall:
         ends_at = time.monotonic() + self._timeout_s
-        return Call(str(reference), self._endpoint(reference.registry), ends_at, insists)
+        return RegistryCall(str(reference), self._endpoint(reference.registry), ends_at, insists)
 
     def _endpoint(self, registry: str) -> RegistryEndpoint:
         """Where a registry's API is, by the host in a reference."""
@@ -139,7 +139,7 @@ class RegistryClient:
             return self._mirror or RegistryEndpoint("https", DOCKER_HUB_API, 443)
         return self._own_by_authority.get(registry) or RegistryEndpoint.as_written(f"https://{registry}")
 
-    def _manifest(self, call: Call, reference: ImageReference) -> Manifest:
+    def _manifest(self, call: RegistryCall, reference: ImageReference) -> Manifest:
         answer = self._ask(call, "GET", reference)
         self._complain(reference, answer)
         told = reference.digest or as_digest(answer.headers.get("docker-content-digest"))
@@ -148,7 +148,7 @@ class RegistryClient:
         except MalformedManifest as error:
             raise call.senseless(answer.endpoint, str(error)) from error
 
-    def _ask(self, call: Call, method: str, reference: ImageReference) -> RegistryResponse:
+    def _ask(self, call: RegistryCall, method: str, reference: ImageReference) -> RegistryResponse:
         """HEAD or GET of the manifest, with a token if the registry wants one."""
         what = reference.digest or reference.tag
         url = f"{call.registry}/v2/{reference.repository}/manifests/{what}"

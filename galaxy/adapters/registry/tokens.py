@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from galaxy.adapters.registry.endpoints import RegistryEndpoint
-    from galaxy.adapters.registry.transport import Call, RegistryResponse, Transport
+    from galaxy.adapters.registry.transport import RegistryCall, RegistryResponse, Transport
 
 #: For tokens that do not say how long they live (the token specification's default).
 DEFAULT_LIFETIME_S: Final = 60.0
@@ -124,13 +124,13 @@ class Tokens:
         self._slots: OrderedDict[_Key, _Slot] = OrderedDict()
         self._challenges: dict[RegistryEndpoint, Challenge] = {}
 
-    def header(self, call: Call, repository: str) -> str | None:
+    def header(self, call: RegistryCall, repository: str) -> str | None:
         """What to send at once: a registry that wanted a token before wants one again. None: nothing so far."""
         challenge = self._challenges.get(call.registry)
         return None if challenge is None else self._answer(call, challenge, repository, refused=None)
 
     def after_401(
-        self, call: Call, repository: str, answer: RegistryResponse, sent: str | None
+        self, call: RegistryCall, repository: str, answer: RegistryResponse, sent: str | None
     ) -> str | None:
         """What to send after a 401; None when nothing better than `sent` can be had."""
         challenge = Challenge.of_header(answer.headers.get("www-authenticate", ""), repository)
@@ -140,14 +140,16 @@ class Tokens:
         header = self._answer(call, challenge, repository, refused=sent)
         return None if header == sent else header
 
-    def _answer(self, call: Call, challenge: Challenge, repository: str, refused: str | None) -> str | None:
+    def _answer(
+        self, call: RegistryCall, challenge: Challenge, repository: str, refused: str | None
+    ) -> str | None:
         credential = self._credentials.get(call.registry)
         if challenge.realm is None:
             return credential.header if credential else None
         scope = challenge.scope or pull_scope(repository)
         return self._token(call, _Key(challenge.realm, challenge.service, scope, credential), refused)
 
-    def _token(self, call: Call, key: _Key, refused: str | None) -> str:
+    def _token(self, call: RegistryCall, key: _Key, refused: str | None) -> str:
         slot = self._slot(key)
         if not slot.lock.acquire(timeout=call.left_s):
             raise call.unavailable(call.registry, "has a token service that did not answer in time")
@@ -170,7 +172,7 @@ class Tokens:
                 self._slots.popitem(last=False)
             return slot
 
-    def _fetched(self, call: Call, key: _Key) -> _Token:
+    def _fetched(self, call: RegistryCall, key: _Key) -> _Token:
         query = urlencode(
             {name: value for name, value in (("service", key.service), ("scope", key.scope)) if value}
         )
@@ -193,7 +195,7 @@ class Tokens:
         return _Token(f"Bearer {token}", now, now + lifetime_s - min(RENEW_BEFORE_S, lifetime_s / 4))
 
 
-def _with_query(call: Call, realm: str, query: str) -> str:
+def _with_query(call: RegistryCall, realm: str, query: str) -> str:
     try:
         parts = urlsplit(realm)
     except ValueError:

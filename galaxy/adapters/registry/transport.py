@@ -35,7 +35,7 @@ _CHUNK_BYTES: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class RegistryCall:
     """One question about an image; all requests that it takes share the deadline.
 
     Attributes:
@@ -106,7 +106,7 @@ class Transport:
         """Closes the kept-alive connections."""
         self._adapter.close()
 
-    def send(self, call: Call, method: str, url: str, headers: Mapping[str, str]) -> RegistryResponse:
+    def send(self, call: RegistryCall, method: str, url: str, headers: Mapping[str, str]) -> RegistryResponse:
         """Sends HEAD or GET and follows redirects; Authorization goes to the first endpoint only.
 
         Returns:
@@ -139,7 +139,12 @@ class Transport:
         raise call.senseless(previous, f"redirected more than {MAX_REDIRECTS} times")
 
     def _send_once(
-        self, call: Call, method: str, url: str, endpoint: RegistryEndpoint, headers: Mapping[str, str]
+        self,
+        call: RegistryCall,
+        method: str,
+        url: str,
+        endpoint: RegistryEndpoint,
+        headers: Mapping[str, str],
     ) -> RegistryResponse:
         if call.left_s <= 0:
             raise call.unavailable(endpoint, "could not be asked in time")
@@ -162,7 +167,7 @@ class Transport:
 
     def _exchange(  # noqa: PLR0913, PLR0917 - one request's parts, none of which belong together elsewhere
         self,
-        call: Call,
+        call: RegistryCall,
         method: str,
         url: str,
         endpoint: RegistryEndpoint,
@@ -185,7 +190,12 @@ class Transport:
             raise call.unavailable(endpoint, _what_happened(call, error)) from error
 
     def _request(
-        self, call: Call, method: str, url: str, endpoint: RegistryEndpoint, headers: Mapping[str, str]
+        self,
+        call: RegistryCall,
+        method: str,
+        url: str,
+        endpoint: RegistryEndpoint,
+        headers: Mapping[str, str],
     ) -> RegistryResponse:
         # identity: the digest is of the bytes as stored, and nothing small can unpack into something huge
         request = Request(method, url, headers={**headers, "Accept-Encoding": "identity"}).prepare()
@@ -238,7 +248,7 @@ def _was_stale(error: Exception) -> bool:
     return any(isinstance(part, ConnectionResetError | BrokenPipeError) for part in cause.args)
 
 
-def _what_happened(call: Call, error: Exception) -> str:
+def _what_happened(call: RegistryCall, error: Exception) -> str:
     """In words of our own: requests' texts hold URLs, and those may hold what nobody should read in a log."""
     if call.left_s <= 0 or "timed out" in str(error) or isinstance(error, TimeoutError):
         return "did not answer in time"
@@ -247,7 +257,7 @@ def _what_happened(call: Call, error: Exception) -> str:
     return "can't be reached"
 
 
-def _blocked(call: Call, endpoint: RegistryEndpoint, error: NotReachable) -> RegistryBlocked:
+def _blocked(call: RegistryCall, endpoint: RegistryEndpoint, error: NotReachable) -> RegistryBlocked:
     return RegistryBlocked(
         f"{call.image} is not looked up: {endpoint.authority} {error}.",
         "Use an image in a public registry, or have the operator name this host as one of the pipeline's own.",

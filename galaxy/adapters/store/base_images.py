@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from galaxy.adapters.store.keys import Keys
-    from galaxy.adapters.store.scripts import Argument, Call
+    from galaxy.adapters.store.scripts import Argument, ScriptCall
 
 logger = structlog.get_logger(__name__)
 
@@ -190,7 +190,7 @@ class BaseImageStore:
         rows: list[list[str]] = self._scripts.run(_TAKE_CHECKS, _TAKE_CHECKS.call(names, arguments))
         return rows
 
-    def _record_check(self, answer: CheckResult) -> Call:
+    def _record_check(self, answer: CheckResult) -> ScriptCall:
         keys, image, found = self._keys, answer.check.image, answer.found
         names = {
             "base_images": keys.base_images(),

@@ -56,7 +56,7 @@ class Script:
         keys: Mapping[str, str],
         arguments: Mapping[str, Argument] | None = None,
         rest: Iterable[str | bytes | float] = (),
-    ) -> Call:
+    ) -> ScriptCall:
         """One run of the script.
 
         Args:
@@ -70,7 +70,7 @@ class Script:
         # plain loops and types: an update of a base image comes here for each of its apps
         values = [given[name] for name in self.arguments]
         encoded = [json.dumps(it) if isinstance(it, dict | list) else it for it in values]
-        return Call([keys[name] for name in self.keys], [*encoded, *rest])
+        return ScriptCall([keys[name] for name in self.keys], [*encoded, *rest])
 
     @property
     def source(self) -> str:
@@ -78,7 +78,7 @@ class Script:
         return _source(self.package, self.name)
 
 
-class Call(NamedTuple):
+class ScriptCall(NamedTuple):
     """The keys and arguments of one run of a script, in the script's order."""
 
     keys: list[str]
@@ -99,7 +99,7 @@ class RedisScripts:
         self._translated = translated or _translated
         self._loaded: dict[Script, LoadedScript] = {}
 
-    def run(self, script: Script, call: Call) -> Any:  # noqa: ANN401 - each script has its own reply; its header says which
+    def run(self, script: Script, call: ScriptCall) -> Any:  # noqa: ANN401 - each script has its own reply; its header says which
         """Runs a script once and returns its reply.
 
         Raises:
@@ -109,7 +109,7 @@ class RedisScripts:
         with self._translated():
             return self._load(script)(keys=call.keys, args=call.arguments)
 
-    def run_each(self, script: Script, calls: Iterable[Call]) -> list[Any]:
+    def run_each(self, script: Script, calls: Iterable[ScriptCall]) -> list[Any]:
         """Runs a script several times, each run by itself, in few round trips; returns their replies.
 
         Redis serves nobody else while it works off what came in one. The script has to answer a repeated run as it
@@ -130,7 +130,7 @@ class RedisScripts:
                     replies += self._run_some(loaded, some)
         return replies
 
-    def _run_some(self, loaded: LoadedScript, calls: Iterable[Call]) -> list[Any]:
+    def _run_some(self, loaded: LoadedScript, calls: Iterable[ScriptCall]) -> list[Any]:
         # not by calling the script: that asks Redis each time whether it knows it
         with self._redis.pipeline(transaction=False) as batch:
             for call in calls:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from galaxy.adapters.store.keys import Keys
-    from galaxy.adapters.store.scripts import Argument, Call
+    from galaxy.adapters.store.scripts import Argument, ScriptCall
     from galaxy.domain.base_images.fan_out import NewVersionCall
     from galaxy.domain.base_images.updates import AppSnapshot
 
@@ -179,7 +179,7 @@ class UpdateStore:
         )
         return [_outcome(call.app, reply) for call, reply in zip(calls, replies, strict=True)]
 
-    def _new_version(self, image: str, number: int, call: NewVersionCall) -> Call:
+    def _new_version(self, image: str, number: int, call: NewVersionCall) -> ScriptCall:
         keys, app = self._keys, call.app
         names = {
             **keys.of_app(app),
@@ -245,7 +245,7 @@ class UpdateStore:
 
     # -- inside
 
-    def _admission(self, ref: VersionRef) -> Call:
+    def _admission(self, ref: VersionRef) -> ScriptCall:
         keys = self._keys
         names = {**keys.of_version(*ref), "waiting": keys.waiting(), "admitted": keys.admitted()}
         arguments: dict[str, Argument] = {

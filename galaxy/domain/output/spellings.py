@@ -108,7 +108,7 @@ def _in_markup(value: str) -> Iterator[str]:
 
 
 def _in_shells(value: str) -> Iterator[str]:
-    """As `set -x`, `export -p` and `printf %q` of bash, dash and busybox spell a value, in any locale."""
+    """The value as `set -x`, `export -p` and `printf %q` of bash, dash and busybox spell it, in any locale."""
     yield value.replace("'", "'\\''")
     for quotes in _SINGLE_QUOTES:
         form = quotes.sub(lambda found: f"'\"{found[0]}\"'", value)

@@ -40,7 +40,7 @@ class Isolation:
     disk: DiskLimits = NO_LIMITS
 
     def host_config(self, api: docker.APIClient, mounts: Sequence[Mount]) -> dict[str, Any]:
-        """As the engine's API takes it. None of it gets into the committed image."""
+        """The limits as the engine's API takes them. None of them gets into the committed image."""
         return api.create_host_config(
             mounts=list(mounts),
             network_mode=self.network,
