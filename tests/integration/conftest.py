@@ -15,12 +15,26 @@ from tests.support.fleet import Around, Fleet, Flower, RedisWithPassword
 from tests.support.shut_in import operators_network
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     import docker
 
     from tests.support.base_images import BaseImages
     from tests.support.docker_registry import DockerRegistry
+
+
+#: Characters of a fleet's output that are shown when a test fails that had the fleet.
+_SHOWN = 6_000
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Shows with a failure what the processes of the test's fleets have said."""
+    report = yield
+    fleets = [each for each in getattr(item, "funcargs", {}).values() if isinstance(each, Fleet)]
+    if report.failed:
+        report.sections += [("what the fleet said", fleet.last_words(_SHOWN)) for fleet in fleets]
+    return report
 
 
 @pytest.fixture(scope="session")

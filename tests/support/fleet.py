@@ -239,6 +239,11 @@ class Fleet:
         """Everything that all processes have said."""
         return "\n".join(path.read_text(errors="replace") for path in sorted(self.folder.glob("*.log")))
 
+    def last_words(self, characters: int) -> str:
+        """The end of what each process has said."""
+        paths = sorted(self.folder.glob("*.log"))
+        return "\n".join(f"{path.name}: {path.read_text(errors='replace')[-characters:]}" for path in paths)
+
     def stop(self) -> None:
         for process in reversed(self._processes):
             process.kill_all()
