@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import sys
 import tempfile
@@ -193,7 +194,7 @@ def main() -> int:
     count = int(os.environ.get("MUTANTS") or "100")
     seed = int(os.environ.get("MUTANTS_SEED") or random.randrange(10**6))
     only = os.environ.get("MUTANTS_ONLY", "")
-    candidates = [each for each in all_mutations() if each.place.startswith(only)]
+    candidates = [each for each in all_mutations() if re.match(only, each.place)]
     drawn = random.Random(seed).sample(candidates, min(count, len(candidates)))
     print(f"{len(drawn)} of {len(candidates)} changes, MUTANTS_SEED={seed}", flush=True)
     import_libraries()
