@@ -38,10 +38,16 @@ _NO_TESTS: Final = 5
 
 
 class Verdict(NamedTuple):
-    """What came of one change. `by`: the test that noticed, or what else happened; None: nobody noticed."""
+    """What came of one change.
+
+    Attributes:
+        by: The test that noticed, or what else happened; None if no test noticed.
+        tests: How many tests reach it.
+    """
 
     mutation: Mutation
     by: str | None
+    tests: int
 
 
 @dataclass
@@ -122,7 +128,7 @@ class Runner:
         source = (ROOT / mutation.path).read_bytes()
         tests = self._reach.of(mutation, source)
         if not tests:
-            return Verdict(mutation, None)
+            return Verdict(mutation, None, 0)
         changed = copy / mutation.path
         changed.write_bytes(mutation.applied(source))
         for compiled in changed.parent.glob(f"__pycache__/{changed.stem}.*"):
@@ -144,14 +150,13 @@ class Runner:
         del running[copy]
         (copy / it.mutation.path).write_bytes(it.source)
         if code == _PASSED:
-            return Verdict(it.mutation, None)
+            return Verdict(it.mutation, None, len(it.tests))
         if code == _NO_TESTS:
             sys.exit(
                 f"None of the tests of {it.mutation.place} was found:\n{it.trial.output.read_text()[-2000:]}"
             )
-        return Verdict(
-            it.mutation, it.trial.failed() or ("it took too long" if code < 0 else "it can't be imported")
-        )
+        by = it.trial.failed() or ("it took too long" if code < 0 else "it can't be imported")
+        return Verdict(it.mutation, by, len(it.tests))
 
     def _started(self, copy: Path, tests: list[str]) -> Trial:
         return start(copy, self._output(copy), tests, timeout_s=self._timeout_s)
@@ -178,7 +183,7 @@ def all_mutations() -> list[Mutation]:
 def _show(verdict: Verdict, source: bytes, number: int, of: int) -> None:
     mutation = verdict.mutation
     word = "killed" if verdict.by else "SURVIVED"
-    print(f"{number}/{of} {word} {mutation.place}  {mutation.name(source)}")
+    print(f"{number}/{of} {word} {mutation.place}  {mutation.name(source)}  ({verdict.tests} tests reach it)")
     if verdict.by:
         print(f"    by {verdict.by}", flush=True)
     else:
@@ -210,7 +215,7 @@ def _summary(verdicts: list[Verdict]) -> int:
     known = reasons.read()
     killed = sum(1 for verdict in verdicts if verdict.by)
     explained = 0
-    for mutation, by in verdicts:
+    for mutation, by, _ in verdicts:
         source = (ROOT / mutation.path).read_bytes()
         reason = next((each.reason for each in known if each.explains(mutation, source)), None)
         if by is None and reason:
