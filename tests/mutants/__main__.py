@@ -86,7 +86,7 @@ class Runner:
         missing = [trial for trial, result in zip(trials, results, strict=True) if not result.exists()]
         if missing:
             sys.exit(f"The tests do not run:\n{missing[0].output.read_text()[-3000:]}")
-        self._reach = Reach(results)
+        self._reach = Reach(results, ROOT)
         if self._reach.failed:  # a test of timing may, while it is watched
             trial = self._started(self._copies[0], self._reach.failed)
             if _wait(trial) != _PASSED:

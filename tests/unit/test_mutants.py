@@ -110,12 +110,14 @@ def reach(tmp_path: Path) -> Reach:
     observed = {
         "seconds": {"slow": 2, "quick": 1, "other": 0.5},
         "failed": [],
-        "lines": {"a.py": {"3": ["slow", "quick", ""], "4": ["slow"]}},
+        "lines": {"a.py": {"3": ["slow", "quick", ""], "4": ["slow"]}, "b.py": {"1": ["other", "slow"]}},
         "scripts": {"prelude\nlocal x = {row = true}\nthe script": ["quick", "slow"], "another": ["other"]},
     }
     path = tmp_path / "observed.json"
     path.write_text(json.dumps(observed), encoding="utf-8")
-    return Reach([path])
+    (tmp_path / "a.py").write_text("A = 1")
+    (tmp_path / "b.py").write_text("from a import A")
+    return Reach([path], tmp_path)
 
 
 def change(path: str, lines: tuple[int, int] | None) -> Mutation:
@@ -128,7 +130,7 @@ def test_the_tests_that_run_a_line_are_run_the_quickest_first(reach: Reach) -> N
     assert reach.of(change("a.py", (7, 7)), b"") == []
 
 
-def test_all_tests_are_run_for_what_is_done_at_import(reach: Reach) -> None:
+def test_for_what_is_done_at_import_the_tests_of_those_who_import_it_are_run_too(reach: Reach) -> None:
     assert reach.of(change("a.py", None), b"") == ["quick", "slow", "other"]
 
 
