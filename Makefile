@@ -19,7 +19,7 @@ test: ## run all tests against the local stack; pass options with ARGS='-k log'
 unit: ## run the tests that need no service, in seconds; pass options with ARGS=
 	$(STACK) unit $(ARGS)
 
-mutants: ## change the code in small ways and see whether the unit tests notice; MUTANTS=, MUTANTS_SEED= choose
+mutants: ## change the code in small ways and see whether the unit tests notice; MUTANTS=, MUTANTS_SEED=, MUTANTS_ONLY= choose
 	$(STACK) mutants $(ARGS)
 
 up: ## start the local stack in the background, and print its addresses

@@ -11,6 +11,7 @@ import time
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from threading import current_thread, main_thread
 from typing import TYPE_CHECKING, NoReturn
 from uuid import uuid4
 
@@ -20,7 +21,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
 pytest_plugins = ("tests.support.fixtures",)
 
@@ -46,12 +47,43 @@ settings.register_profile(
 settings.load_profile("thorough")
 
 
-def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """Marks the tests that need a service; `make unit` leaves them out."""
+#: The files that take longest, the longest first: one that begins last is what everybody waits for.
+_LONGEST = (
+    "e2e/test_base_image_updates.py",
+    "integration/test_recovery_stop.py",
+    "integration/test_recovery.py",
+    "integration/test_log_outages.py",
+    "e2e/test_command_line.py",
+    "integration/test_package_managers.py",
+    "integration/test_log_attack.py",
+    "chaos/test_short_run.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests that need a service, which `make unit` leaves out; and sorts the files by how long they take."""
     for item in items:
         folder = item.path.relative_to(_TESTS).parts[0]
         if folder in _SERVICE_FOLDERS or not _SERVICES.isdisjoint(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.service)
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> int:
+    file = item.path.relative_to(_TESTS).as_posix()
+    if file in _LONGEST:
+        return _LONGEST.index(file)
+    return len(_LONGEST) + (file.partition("/")[0] not in _SERVICE_FOLDERS)
+
+
+def _ignored(_: int, __: object) -> None:
+    """A signal that this process ignores, and its children do not."""
+
+
+# a shell that runs in the background, and nohup, have their children ignore these: tests send them to processes
+for _signal in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+    if signal.getsignal(_signal) is signal.SIG_IGN and current_thread() is main_thread():
+        signal.signal(_signal, _ignored)
 
 
 #: A shell lets its background jobs ignore some of these, and so would every process that a test starts and signals.

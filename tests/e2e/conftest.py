@@ -19,6 +19,12 @@ from uuid import uuid4
 import docker
 import pytest
 from docker.errors import ImageNotFound
+from redis import Redis
+
+from galaxy.adapters.store.keys import Keys
+from galaxy.adapters.store.versions import VersionStore
+from galaxy.domain.errors import NotFound
+from galaxy.domain.models import VersionRef
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,6 +51,8 @@ class Stack:
         self.engine = docker.from_env()
         self._tmp = tmp_path
         self._images: list[str] = []
+        self._redis = Redis.from_url(os.environ["GALAXY_STORE_URL"], decode_responses=True)
+        self._store = VersionStore(self._redis, Keys("galaxy"), requeue_after_s=60)
 
     def galaxy(self, *arguments: str, stdin: str | None = None, timeout_s: float = 90) -> Ran:
         done = subprocess.run(
@@ -110,7 +118,15 @@ class Stack:
     def version(self, number: int) -> dict[str, object]:
         return self.galaxy("show", self.app, str(number), "--json").json_lines()[0]
 
+    def state(self, app: str, number: int) -> str | None:
+        """State of a version in the store; None if there is no such version yet."""
+        try:
+            return str(self._store.version(VersionRef(app, number)).state)
+        except NotFound:
+            return None
+
     def close(self) -> None:
+        self._redis.close()
         # not `images.list`, which looks at each once more and fails if one is gone by then
         for image in self.engine.api.images():
             # what a tag named before it was moved is found by its digest only

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -37,10 +39,18 @@ _NO_TESTS: Final = 5
 
 
 class Verdict(NamedTuple):
-    """What came of one change. `by`: the test that noticed, or what else happened; None: nobody noticed."""
+    """What came of one change.
+
+    Attributes:
+        source: The file without the change.
+        by: The test that noticed, or what else happened; None if no test noticed.
+        tests: How many tests reach it.
+    """
 
     mutation: Mutation
+    source: bytes
     by: str | None
+    tests: int
 
 
 @dataclass
@@ -57,8 +67,10 @@ class Runner:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        #: The project as it was at the beginning, whatever is done to it meanwhile.
+        self._origin = folder / "origin"
         self._copies = [folder / f"copy-{number}" for number in range(AT_ONCE)]
-        for copy in self._copies:
+        for copy in (self._origin, *self._copies):
             shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*_NOT_COPIED))
         self._reach: Reach | None = None
         self._timeout_s = 1800.0
@@ -79,7 +91,7 @@ class Runner:
         missing = [trial for trial, result in zip(trials, results, strict=True) if not result.exists()]
         if missing:
             sys.exit(f"The tests do not run:\n{missing[0].output.read_text()[-3000:]}")
-        self._reach = Reach(results)
+        self._reach = Reach(results, self._origin)
         if self._reach.failed:  # a test of timing may, while it is watched
             trial = self._started(self._copies[0], self._reach.failed)
             if _wait(trial) != _PASSED:
@@ -88,6 +100,14 @@ class Runner:
         # the changed module must not be taken from a compiled file, nor leave one
         sys.dont_write_bytecode = True
         return self._reach
+
+    def mutations(self) -> list[Mutation]:
+        """Every change that could be made."""
+        found: list[Mutation] = []
+        for globs, made in ((PYTHON, python_mutations.mutations), (LUA, lua_mutations.mutations)):
+            for path in sorted(path for glob in globs for path in self._origin.glob(glob)):
+                found += made(str(path.relative_to(self._origin)), path.read_bytes())
+        return found
 
     def verdicts(self, mutations: list[Mutation]) -> list[Verdict]:
         """What came of each change, printed as it is known."""
@@ -118,10 +138,10 @@ class Runner:
 
     def _begun(self, running: dict[Path, _Running], copy: Path, mutation: Mutation) -> Verdict | None:
         assert self._reach
-        source = (ROOT / mutation.path).read_bytes()
+        source = (self._origin / mutation.path).read_bytes()
         tests = self._reach.of(mutation, source)
         if not tests:
-            return Verdict(mutation, None)
+            return Verdict(mutation, source, None, 0)
         changed = copy / mutation.path
         changed.write_bytes(mutation.applied(source))
         for compiled in changed.parent.glob(f"__pycache__/{changed.stem}.*"):
@@ -143,14 +163,13 @@ class Runner:
         del running[copy]
         (copy / it.mutation.path).write_bytes(it.source)
         if code == _PASSED:
-            return Verdict(it.mutation, None)
+            return Verdict(it.mutation, it.source, None, len(it.tests))
         if code == _NO_TESTS:
             sys.exit(
                 f"None of the tests of {it.mutation.place} was found:\n{it.trial.output.read_text()[-2000:]}"
             )
-        return Verdict(
-            it.mutation, it.trial.failed() or ("it took too long" if code < 0 else "it can't be imported")
-        )
+        by = it.trial.failed() or ("it took too long" if code < 0 else "it can't be imported")
+        return Verdict(it.mutation, it.source, by, len(it.tests))
 
     def _started(self, copy: Path, tests: list[str]) -> Trial:
         return start(copy, self._output(copy), tests, timeout_s=self._timeout_s)
@@ -165,19 +184,10 @@ def _wait(trial: Trial) -> int:
     return code
 
 
-def all_mutations() -> list[Mutation]:
-    """Every change that could be made."""
-    found: list[Mutation] = []
-    for globs, made in ((PYTHON, python_mutations.mutations), (LUA, lua_mutations.mutations)):
-        for path in sorted(path for glob in globs for path in ROOT.glob(glob)):
-            found += made(str(path.relative_to(ROOT)), path.read_bytes())
-    return found
-
-
-def _show(verdict: Verdict, source: bytes, number: int, of: int) -> None:
-    mutation = verdict.mutation
+def _show(verdict: Verdict, number: int, of: int) -> None:
+    mutation, source = verdict.mutation, verdict.source
     word = "killed" if verdict.by else "SURVIVED"
-    print(f"{number}/{of} {word} {mutation.place}  {mutation.name(source)}")
+    print(f"{number}/{of} {word} {mutation.place}  {mutation.name(source)}  ({verdict.tests} tests reach it)")
     if verdict.by:
         print(f"    by {verdict.by}", flush=True)
     else:
@@ -193,12 +203,13 @@ def main() -> int:
     count = int(os.environ.get("MUTANTS") or "100")
     seed = int(os.environ.get("MUTANTS_SEED") or random.randrange(10**6))
     only = os.environ.get("MUTANTS_ONLY", "")
-    candidates = [each for each in all_mutations() if each.place.startswith(only)]
-    drawn = random.Random(seed).sample(candidates, min(count, len(candidates)))
-    print(f"{len(drawn)} of {len(candidates)} changes, MUTANTS_SEED={seed}", flush=True)
     import_libraries()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # and the children end, too
     with tempfile.TemporaryDirectory(prefix="galaxy-mutants-") as folder:
         runner = Runner(Path(folder))
+        candidates = [each for each in runner.mutations() if re.match(only, each.place)]
+        drawn = random.Random(seed).sample(candidates, min(count, len(candidates)))
+        print(f"{len(drawn)} of {len(candidates)} changes, MUTANTS_SEED={seed}", flush=True)
         reach = runner.observe()
         print(f"{reach.tests} tests pass without a change, in {reach.seconds:.0f} s", flush=True)
         verdicts = runner.verdicts(drawn)
@@ -209,8 +220,7 @@ def _summary(verdicts: list[Verdict]) -> int:
     known = reasons.read()
     killed = sum(1 for verdict in verdicts if verdict.by)
     explained = 0
-    for mutation, by in verdicts:
-        source = (ROOT / mutation.path).read_bytes()
+    for mutation, source, by, _ in verdicts:
         reason = next((each.reason for each in known if each.explains(mutation, source)), None)
         if by is None and reason:
             explained += 1

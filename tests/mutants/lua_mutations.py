@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from tests.mutants.mutation import Mutation
+from tests.mutants.mutation import Mutation, other_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _TOKEN: Final = re.compile(
     rb"""(?P<comment>--[^\n]*)|(?P<text>'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")"""
-    rb"""|(?P<number>\d+(?:\.\d+)?)|(?P<name>[A-Za-z_]\w*)|(?P<sign>==|~=|<=|>=|\.\.|[^\s])"""
+    rb"""|(?P<number>\d+)|(?P<name>[A-Za-z_]\w*)|(?P<sign>==|~=|<=|>=|\.\.|[^\s])"""
 )
 _SWAPPED: Final = {
     b"==": b"~=",
@@ -67,7 +67,7 @@ def _swaps(tokens: Sequence[_Token]) -> Iterator[tuple[int, int, bytes]]:
                 continue  # a sign, not a difference
             yield token.start, token.end, _SWAPPED[token.text]
         elif token.kind == "number" and before.text != b"[":  # not which key or argument is meant
-            yield token.start, token.end, b"%g" % (float(token.text) + 1)
+            yield token.start, token.end, b"%d" % other_number(int(token.text))
 
 
 def _conditions(tokens: Sequence[_Token]) -> Iterator[tuple[int, int, bytes]]:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
+from typing import Final
+
+#: A number up to this is a count rather than a size or a time.
+_SMALL: Final = 10
 
 
 @dataclass(frozen=True, order=True)
@@ -44,6 +48,14 @@ class Mutation:
         before, after = source.decode().splitlines(), self.applied(source).decode().splitlines()
         lines = difflib.unified_diff(before, after, lineterm="", n=0)
         return "\n".join(f"    {line}" for line in lines if not line.startswith(("---", "+++", "@@")))
+
+
+def other_number(number: int) -> int:
+    """Another bound: the next one, or twice a large one.
+
+    The last digit of a large bound is seldom meant; whether it is inclusive, the changes of its comparison ask.
+    """
+    return number + 1 if number <= _SMALL else 2 * number
 
 
 def _one_line(piece: bytes) -> str:

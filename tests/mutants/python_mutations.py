@@ -7,7 +7,7 @@ import re
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from tests.mutants.mutation import Mutation
+from tests.mutants.mutation import Mutation, other_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,8 +87,8 @@ class _Module:
             case ast.Constant(value=bool()):
                 yield self._start(node), self._end(node), str(not node.value)
             case ast.Constant(value=int()):
-                yield self._start(node), self._end(node), repr(node.value + 1)
-            case ast.Constant(value=float()):  # mostly a duration, whose last digit is nobody's concern
+                yield self._start(node), self._end(node), repr(other_number(node.value))
+            case ast.Constant(value=float()):
                 yield self._start(node), self._end(node), repr(node.value * 2 or 1.0)
             case ast.If() | ast.While() | ast.IfExp():
                 yield from self._negated(node.test)
@@ -110,8 +110,9 @@ class _Module:
                 old, new = ("and", "or") if isinstance(node.op, ast.And) else ("or", "and")
                 for left, right in pairwise(node.values):
                     yield (*self._between(left, right, rf"\b{old}\b"), new)
-                for each in node.values:  # leaves the part out
-                    yield self._start(each), self._end(each), str(isinstance(node.op, ast.And))
+                for each in node.values:
+                    if not isinstance(each, ast.Constant):  # a default, which is not a condition
+                        yield self._start(each), self._end(each), str(isinstance(node.op, ast.And))
             case ast.BinOp() if type(node.op) in _OPERATORS and not _joins_texts(node):
                 pattern, new = _OPERATORS[type(node.op)]
                 yield (*self._between(node.left, node.right, pattern), new)

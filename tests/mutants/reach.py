@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,9 +22,11 @@ class Reach:
 
     Args:
         observed: Files that `trial.Observed` has written.
+        root: Of the project.
     """
 
-    def __init__(self, observed: Iterable[Path]) -> None:
+    def __init__(self, observed: Iterable[Path], root: Path) -> None:
+        self._root = root
         self._seconds: dict[str, float] = {}
         self._lines: dict[str, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
         self._scripts: dict[str, set[str]] = defaultdict(set)
@@ -56,9 +59,20 @@ class Reach:
         if mutation.reached_by is not None:
             first, last = mutation.reached_by
             return self._sorted({test for line in range(first, last + 1) for test in lines[line]})
-        # it runs at import: any test may depend on it, and those that run other lines of the module do so first
+        # it runs at import, and those depend on it that run anything of this module or of one that imports it
         near = {test for tests in lines.values() for test in tests}
-        return [*self._sorted(near), *self._sorted(self._seconds.keys() - near)]
+        modules = (self._lines[path] for path in self._importers(mutation.path))
+        far = {test for module in modules for tests in module.values() for test in tests}
+        return [*self._sorted(near), *self._sorted(far - near)]
+
+    def _importers(self, path: str) -> list[str]:
+        name = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        imports = re.compile(rf"^\s*(?:from|import) {re.escape(name)}\b", re.MULTILINE)
+        return [each for each in self._lines if imports.search(self._read(each))]
+
+    @cache  # noqa: B019 - there is one of these, as long as the process
+    def _read(self, path: str) -> str:
+        return (self._root / path).read_text(encoding="utf-8")
 
     def _running(self, source: str) -> set[str]:
         """Tests that gave Redis a script with this file in it."""

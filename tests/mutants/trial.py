@@ -100,6 +100,7 @@ def start(
     code = 3
     try:
         os.setpgid(0, 0)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         resource.setrlimit(resource.RLIMIT_CPU, (int(timeout_s), int(timeout_s)))
         _redirect(output)
         code = _run(copy, tests, [Chosen(tests, output.with_suffix(".failed")), *plugins])
