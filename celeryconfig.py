@@ -29,7 +29,7 @@ broker_transport_options = {
     # only has to be longer than a build, for the sake of quiet logs. Workers without builds have less of it, from
     # workers.serving.
     "visibility_timeout": _settings.build_timeout_s * 2,
-    # -Q builds,builds.bulk: bulk is served only while builds is empty; and heartbeats of the reconciler before deploys
+    # -Q builds,builds.bulk: bulk is served only while builds is empty; and the reconciler before deploys
     "queue_order_strategy": "priority",
 }
 

@@ -10,7 +10,7 @@ from workers import app
 from workers.task import sanitized_errors
 
 
-# no events: thousands of heartbeats a day would push the builds out of Flower's memory
+# no events: thousands of messages a day would push the builds out of Flower's memory
 @app.task(name="tasks.reconcile", base=Task, ignore_result=True, send_events=False)
 def reconcile() -> str:
     """Ends lost attempts, enqueues again what waits unclaimed, admits rebuilds; beat sends it every few seconds."""

@@ -53,7 +53,7 @@ class Commands(click.Group):
 def run(command: click.Command) -> NoReturn:
     """Runs a command and ends the process; click's own errors are shown as ours are."""
     try:
-        code = command.main(standalone_mode=False)
+        code = command.main(prog_name="galaxy", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()  # whoever names no command wants to know which ones there are
         sys.exit(EXIT_INVALID)

@@ -156,7 +156,7 @@ class NotClaimed(StrEnum):
 
 
 class LeaseState(StrEnum):
-    """What became of one claim of a version."""
+    """What became of one lease of a version."""
 
     HELD = "held"
     """It holds the lease."""

@@ -29,6 +29,7 @@ class WorkRules(NamedTuple):
         retrying: Where it goes when an attempt failed and there is another one.
         failed: Where it goes when the last attempt failed.
         done: Where it goes when the work is done.
+        attempts: Field of the version's record that counts the attempts of this kind.
     """
 
     state: VersionState
@@ -37,6 +38,7 @@ class WorkRules(NamedTuple):
     retrying: VersionState
     failed: VersionState
     done: VersionState
+    attempts: str
 
 
 #: The rules of each kind of work.
@@ -49,6 +51,7 @@ WORK: Final = MappingProxyType(
             retrying=VersionState.RETRYING,
             failed=VersionState.BUILD_FAILED,
             done=VersionState.BUILT,
+            attempts="attempt",
         ),
     }
 )

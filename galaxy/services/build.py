@@ -25,6 +25,7 @@ from galaxy.domain.errors import (
     EngineError,
     GalaxyError,
     ImageConfigChanged,
+    InfrastructureError,
     LeaseLost,
     QueueError,
     SetupFailed,
@@ -142,9 +143,9 @@ class BuildStage:
     ) -> BuiltImage:
         """Pull, verify, setup, commit, push."""
         base = ImageReference.parse(attempt.base_image)
-        claim = LeaseRef(attempt.ref, attempt.token)
+        lease = LeaseRef(attempt.ref, attempt.token)
         repository, tag = app_image(self._settings.registry, attempt.ref)
-        container, own_tag = (make(self._settings.name, claim) for make in (container_name, attempt_tag))
+        container, own_tag = (make(self._settings.name, lease) for make in (container_name, attempt_tag))
 
         with record(Step.PULL):
             log.say(f"Attempt {attempt.number} of {MAX_ATTEMPTS}: looking up the base image {base}.")
@@ -256,6 +257,8 @@ class BuildStage:
         if not isinstance(error, GalaxyError):
             where = "".join(traceback.format_exception(error))
             logger.error("build.unexpected_error", traceback=log.redact(where))
+        elif error.suggestion and isinstance(error, InfrastructureError):
+            logger.warning("attempt.failed", error=error.code, advice=error.suggestion)
         message = log.reason(error)
         unwritten = _flush(log)
         if unwritten not in message:
@@ -313,7 +316,7 @@ def _run_setup(
     log.end_output()
     if code:
         hint = _EXIT_HINTS.get(code, "Its output above says why.")
-        raise SetupFailed(f"{SETUP_SCRIPT} ended with exit code {code}.", hint)
+        raise SetupFailed(f"{SETUP_SCRIPT} ended with exit code {code}.", hint, exit_code=code)
 
 
 _EXIT_HINTS: Final = {

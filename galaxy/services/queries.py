@@ -59,8 +59,8 @@ class Queries:
 
     Args:
         queue: Asked why a version waits; has to be one that gives up soon.
-        wonder_after_s: How long a version may wait before a watcher is told why.
-        wonder_again_after_s: How long after that the watcher is told again.
+        first_hint_after_s: How long a version may wait before a watcher is told why.
+        further_hints_every_s: How long after that the watcher is told again.
     """
 
     def __init__(  # noqa: PLR0913 - what can be read, and how patiently it is watched
@@ -71,8 +71,8 @@ class Queries:
         announcer: Announcer,
         queue: TaskQueue,
         *,
-        wonder_after_s: float = 5.0,
-        wonder_again_after_s: float = 30.0,
+        first_hint_after_s: float = 5.0,
+        further_hints_every_s: float = 30.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
@@ -80,8 +80,8 @@ class Queries:
         self._logs = logs
         self._announcer = announcer
         self._queue = queue
-        self._wonder_after_s = wonder_after_s
-        self._wonder_again_after_s = wonder_again_after_s
+        self._first_hint_after_s = first_hint_after_s
+        self._further_hints_every_s = further_hints_every_s
         self._clock = clock
 
     # -- apps and versions
@@ -176,7 +176,7 @@ class Queries:
         """
         only = LogFilter(version=ref.number) if only is None else only
         version = find_version(self._store, ref)
-        waits = _Waits(self._wonder_after_s, self._wonder_again_after_s)
+        waits = _Waits(self._first_hint_after_s, self._further_hints_every_s)
         end = self._end_of_log(version)
         for page in self._logs.follow(ref.app, cursor, only, block_ms=_QUIET_MS):
             # not only at the end of the log: other versions and the app itself may go on writing for ever

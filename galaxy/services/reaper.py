@@ -17,6 +17,7 @@ from galaxy.domain.names import (
     parse_container_name,
     parse_volume_name,
 )
+from galaxy.domain.work import WorkKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,7 +98,7 @@ class Reaper:
         return removed
 
     def _has_ended(self, lease: LeaseRef) -> bool:
-        return self._leases.lease_state(lease.version, lease.token) is LeaseState.ENDED
+        return self._leases.lease_state(lease.version, lease.token, WorkKind.BUILD) is LeaseState.ENDED
 
     def _lease_of(self, image: TaggedImage) -> LeaseRef | None:
         ref = labelled_version(image.labels)

@@ -10,13 +10,14 @@ from galaxy.domain.errors import GalaxyError, StoreError
 from galaxy.domain.heartbeats import RECONCILE
 from galaxy.domain.reasons import WORKER_LOST
 from galaxy.domain.states import VersionState
+from galaxy.domain.work import WorkKind
 
 if TYPE_CHECKING:
     from galaxy.adapters.queue import TaskQueue
     from galaxy.adapters.store.heartbeats import HeartbeatStore
     from galaxy.adapters.store.leases import LeaseStore
     from galaxy.adapters.store.versions import VersionStore
-    from galaxy.domain.work import Due, WorkKind
+    from galaxy.domain.work import Due
     from galaxy.services.announcer import Announcer
 
 logger = structlog.get_logger(__name__)
@@ -108,7 +109,7 @@ class Reconciler:
         if outcome is None:
             return
         logger.warning("attempt.lost", app=ref.app, version=ref.number, attempt=outcome.attempt)
-        if outcome.retry_in_s is not None:
+        if outcome.retry_in_s is not None and kind is WorkKind.BUILD:
             self._queue.build(ref, retries=outcome.attempt, automatic=due.automatic)
 
     def _announce_all(self) -> None:

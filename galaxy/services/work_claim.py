@@ -11,6 +11,7 @@ import structlog
 from galaxy.domain.errors import GalaxyError, QueueError
 from galaxy.domain.models import Attempt, NotClaimed
 from galaxy.domain.reasons import WORKER_LOST
+from galaxy.domain.work import WorkKind
 from galaxy.services.retries import failure_of
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class WorkClaim:
 
     def _end_lost(self) -> None:
         """This delivery came before the reconciler did."""
-        if outcome := self._leases.end_lost(self._ref, WORKER_LOST):
+        if outcome := self._leases.end_lost(self._ref, WORKER_LOST, WorkKind.BUILD):
             self._announcer.announce(self._ref.app)
             if outcome.retry_in_s is None:
                 raise failure_of(self._ref, outcome, WORKER_LOST)

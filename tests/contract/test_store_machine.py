@@ -20,7 +20,7 @@ from tests.support.stores import APP, BUILT, BY_BOB, RAINED, STEPS, deploy, make
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from galaxy.adapters.store.scripts import Call, Script
+    from galaxy.adapters.store.scripts import Script, ScriptCall
     from tests.support.stores import AllStores
 
 S = VersionState
@@ -63,7 +63,7 @@ class StoreMachine(RuleBasedStateMachine):
         """Makes the client repeat each call, as redis-py does when Redis died after it had executed it."""
         run = store._scripts.run
 
-        def run_twice(script: Script, call: Call) -> Any:  # noqa: ANN401 - as the original
+        def run_twice(script: Script, call: ScriptCall) -> Any:  # noqa: ANN401 - as the original
             answer, name = run(script, call), script.name
             if not self.answers_get_lost or name == "take_due":
                 return answer

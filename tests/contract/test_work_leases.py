@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from galaxy.adapters.store import leases
+from galaxy.domain.errors import IllegalTransition
 from galaxy.domain.models import Attempt, LeaseState, NotClaimed
 from galaxy.domain.reasons import WORKER_LOST
 from galaxy.domain.states import TRANSITIONS, VersionState
@@ -30,6 +31,7 @@ ROLLOUT = WorkRules(
     retrying=S.BUILT,
     failed=S.ROLLOUT_FAILED,
     done=S.ACTIVE,
+    attempts="rollouts",
 )
 
 
@@ -74,31 +76,48 @@ def test_work_of_another_kind_is_claimed_renewed_and_done(store: AllStores, buil
     assert store.claim(built.ref) is NotClaimed.HELD
     assert store.renew(attempt) is None
     assert store.renew(built) is S.ROLLING_OUT
-    assert store.lease_state(built.ref, attempt.token) is LeaseState.HELD
-    assert store.lease_state(built.ref, built.token) is LeaseState.ENDED
-    result = BUILT.model_copy(update={"image": "another"})
-    assert store.finish(attempt, result, STEPS) is None
+    assert store.lease_state(built.ref, attempt.token, WorkKind.BUILD) is LeaseState.HELD
+    assert store.lease_state(built.ref, built.token, WorkKind.BUILD) is LeaseState.ENDED
+    assert store.finish(attempt, BUILT, STEPS) is None, "what came of it may stand in the record already"
+    assert store.finish(attempt, BUILT, STEPS) is None
     assert store.version(built.ref).state is S.ACTIVE
-    assert store.lease_state(built.ref, attempt.token) is LeaseState.ENDED
+    assert store.lease_state(built.ref, attempt.token, WorkKind.BUILD) is LeaseState.ENDED
 
 
 def test_a_lost_worker_of_another_kind_is_noticed_and_fails_its_version(
     redis: Redis, key_prefix: str, store: AllStores, built: Attempt
 ) -> None:
     dying = make_store(redis, key_prefix, lease_s=0, requeue_after_s=0)
-    redis.hset(store._keys.version(*built.ref), "attempt", 3)
+    redis.hset(store._keys.version(*built.ref), "rollouts", 3)
     assert isinstance(dying.claim(built.ref), Attempt)
     assert store.claim(built.ref) is NotClaimed.EXPIRED
     (due,) = store.take_due(10)
     assert (due.state, due.leased) == (S.ROLLING_OUT, True)
-    failure = store.end_lost(built.ref, WORKER_LOST)
+    failure = store.end_lost(built.ref, WORKER_LOST, WorkKind.BUILD)
     assert failure
     assert failure.state is S.ROLLOUT_FAILED
     assert store.version(built.ref).failure == WORKER_LOST.sentence
 
 
+def test_each_kind_of_work_has_a_budget_of_its_own(redis: Redis, store: AllStores, built: Attempt) -> None:
+    redis.hset(store._keys.version(*built.ref), "attempt", 4)
+    attempt = store.claim(built.ref)
+    assert isinstance(attempt, Attempt)
+    assert attempt.number == 1
+
+
+def test_a_hand_back_that_has_no_such_move_changes_nothing(store: AllStores, built: Attempt) -> None:
+    attempt = store.claim(built.ref)
+    assert isinstance(attempt, Attempt)
+    announced = store.outbox([built.app], 100)
+    with pytest.raises(IllegalTransition):
+        store.hand_back(attempt)
+    assert store.outbox([built.app], 100) == announced
+    assert store.lease_state(built.ref, attempt.token, WorkKind.BUILD) is LeaseState.HELD
+
+
 def test_a_state_without_a_lease_is_nobodys_work(store: AllStores, built: Attempt) -> None:
     store.begin_rollout(built.ref)
     assert store.renew(built) is S.ROLLING_OUT, "the build's token is worth nothing here"
-    assert store.lease_state(built.ref, built.token) is LeaseState.ENDED
+    assert store.lease_state(built.ref, built.token, WorkKind.BUILD) is LeaseState.ENDED
     assert store.fail(built, RAINED, retry_in_s=0, steps=()) is S.ROLLING_OUT

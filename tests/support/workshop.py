@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from galaxy.domain.log import LogLine
     from galaxy.domain.models import Attempt, Version, VersionRef
     from galaxy.domain.states import Step
-    from galaxy.services.build import Outcome
+    from galaxy.services.build import BuildResult
     from galaxy.services.throttled_registry import ThrottledRegistry
     from tests.support.fake_engine import Program
 
@@ -162,7 +162,7 @@ class Workshop:
         self.announcer.announce(APP)
         return ref
 
-    def run(self, ref: VersionRef, on_step: Callable[[Attempt, Step], None] = lambda *_: None) -> Outcome:
+    def run(self, ref: VersionRef, on_step: Callable[[Attempt, Step], None] = lambda *_: None) -> BuildResult:
         """Delivers the version's build task once."""
         return self.stage.run(ref, on_step)
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from galaxy.domain.announcement import Announcement
+from galaxy.domain.reasons import Reason
+from tests.support.stores import BY_BOB, RAINED
 
 if TYPE_CHECKING:
     from galaxy.domain.log import LogBlock
@@ -29,12 +31,12 @@ def texts(event: str, **known: object) -> list[str]:
     [
         ("deployed", {"warnings": "A warning."}, None, [False, False]),
         ("built", {}, 2, [False]),
-        ("retrying", {"detail": "It rained.", "retry_at": AT_MS}, 2, [True, False]),
-        ("build_failed", {"detail": "It rained."}, 2, [True, True]),
+        ("retrying", {"reason": RAINED, "retry_at": AT_MS}, 2, [True, False]),
+        ("build_failed", {"reason": RAINED}, 2, [True, True]),
         ("handed_back", {}, 2, [False]),
         ("active", {}, None, [False]),
-        ("cancelled", {"detail": "No more."}, None, [False]),
-        ("superseded", {"detail": "A newer one."}, None, [False]),
+        ("cancelled", {"reason": BY_BOB}, None, [False]),
+        ("superseded", {"reason": Reason(code="deployed_newer", facts={"newer": 4})}, None, [False]),
     ],
 )
 def test_only_what_failed_is_an_error_and_only_attempts_have_a_number(
@@ -59,7 +61,7 @@ def test_only_what_failed_is_an_error_and_only_attempts_have_a_number(
 def test_the_next_attempt_is_said_to_start_as_long_after_the_failure_as_it_does(
     retry_at: int | None, said: str
 ) -> None:
-    assert texts("retrying", detail="It rained.", retry_at=retry_at)[1] == f"The next attempt starts {said}."
+    assert texts("retrying", reason=RAINED, retry_at=retry_at)[1] == f"The next attempt starts {said}."
 
 
 def test_a_version_that_replaces_none_retires_none() -> None:

@@ -77,8 +77,8 @@ def queries(workshop: Workshop, workers: Workers) -> Queries:
         workshop.log,
         workshop.announcer,
         cast("TaskQueue", workers),
-        wonder_after_s=5,
-        wonder_again_after_s=30,
+        first_hint_after_s=5,
+        further_hints_every_s=30,
         clock=Clock(),
     )
 

@@ -15,7 +15,7 @@ from galaxy.domain.models import Attempt, NotClaimed
 from galaxy.domain.states import VersionState
 from tests.support.clock import RedisClock
 from tests.support.fake_redis import fake_redis
-from tests.support.stores import APP, BUILT, claim, deploy, make_store, new_version
+from tests.support.stores import APP, BUILT, RAINED, claim, deploy, make_store, new_version
 from tests.support.updates import IMAGE, Harbour
 
 if TYPE_CHECKING:
@@ -23,12 +23,11 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
-    from galaxy.adapters.store.versions import VersionStore
+    from tests.support.stores import AllStores
 
 S = VersionState
 LEASE_S, REQUEUE_S, DAY_S = 60.0, 90.0, 86_400.0
 A_MOMENT_S = 0.001
-REASON = "It rained."
 HOST = "docker.io"
 
 
@@ -44,7 +43,7 @@ def redis() -> Iterator[Redis]:
 
 
 @pytest.fixture
-def store(redis: Redis) -> VersionStore:
+def store(redis: Redis) -> AllStores:
     return make_store(redis, "times", lease_s=LEASE_S, requeue_after_s=REQUEUE_S)
 
 
@@ -54,7 +53,7 @@ def images(redis: Redis) -> BaseImageStore:
     return BaseImageStore(redis, Keys("times"), lease_s=LEASE_S, requests_per_s=2)
 
 
-def depend_on(store: VersionStore, *images: str) -> None:
+def depend_on(store: AllStores, *images: str) -> None:
     """Deploys an app on each of these base images."""
     for number, image in enumerate(images):
         new = new_version(f"app{number}.example.com").model_copy(
@@ -66,9 +65,9 @@ def depend_on(store: VersionStore, *images: str) -> None:
 # -- attempts
 
 
-def test_a_retry_begins_at_its_time_and_not_a_moment_before(store: VersionStore, clock: RedisClock) -> None:
+def test_a_retry_begins_at_its_time_and_not_a_moment_before(store: AllStores, clock: RedisClock) -> None:
     ref = deploy(store)
-    store.fail(claim(store, ref), REASON, retry_in_s=10, steps=())
+    store.fail(claim(store, ref), RAINED, retry_in_s=10, steps=())
     assert store.version(ref).retry_at_ms == clock.now_ms + 10_000
     clock.advance(10 - A_MOMENT_S)
     assert store.claim(ref) is NotClaimed.NOT_DUE
@@ -77,27 +76,27 @@ def test_a_retry_begins_at_its_time_and_not_a_moment_before(store: VersionStore,
 
 
 def test_a_failure_that_is_told_again_says_how_long_there_is_still_to_wait(
-    store: VersionStore, clock: RedisClock
+    store: AllStores, clock: RedisClock
 ) -> None:
     attempt = claim(store, deploy(store))
     for waited, left in ((0, 10.0), (4, 6.0), (7, 0.0)):
         clock.advance(waited)
-        failure = store.fail(attempt, REASON, retry_in_s=10, steps=())
+        failure = store.fail(attempt, RAINED, retry_in_s=10, steps=())
         assert not isinstance(failure, VersionState)
         assert (failure.state, failure.attempt, failure.retry_in_s) == (S.RETRYING, 1, left)
 
 
-def test_a_lease_holds_until_its_last_moment(store: VersionStore, clock: RedisClock) -> None:
+def test_a_lease_holds_until_its_last_moment(store: AllStores, clock: RedisClock) -> None:
     ref = deploy(store)
     attempt = claim(store, ref)
     clock.advance(1)
     assert store.renew(attempt) is None
     clock.advance(LEASE_S - A_MOMENT_S)
     assert store.claim(ref) is NotClaimed.HELD
-    assert store.end_lost(ref, REASON) is None
+    assert store.end_lost(ref, RAINED) is None
     clock.advance(A_MOMENT_S)
     assert store.claim(ref) is NotClaimed.EXPIRED
-    ended = store.end_lost(ref, REASON)
+    ended = store.end_lost(ref, RAINED)
     assert ended
     assert (ended.state, ended.attempt, ended.retry_in_s) == (S.RETRYING, 1, 0)
     assert store.renew(attempt) is S.RETRYING
@@ -107,7 +106,7 @@ def test_a_lease_holds_until_its_last_moment(store: VersionStore, clock: RedisCl
 
 
 def test_a_version_is_due_when_its_message_is_overdue_and_again_as_much_later(
-    store: VersionStore, clock: RedisClock
+    store: AllStores, clock: RedisClock
 ) -> None:
     ref = deploy(store)
     for times in (1, 2):
@@ -122,7 +121,7 @@ def test_a_version_is_due_when_its_message_is_overdue_and_again_as_much_later(
     assert due.waited_s == REQUEUE_S
 
 
-def test_a_built_version_is_due_when_its_rollout_is_overdue(store: VersionStore, clock: RedisClock) -> None:
+def test_a_built_version_is_due_when_its_rollout_is_overdue(store: AllStores, clock: RedisClock) -> None:
     ref = deploy(store)
     store.finish(claim(store, ref), BUILT, ())
     for state, step in ((S.BUILT, store.begin_rollout), (S.ROLLING_OUT, store.activate)):
@@ -136,7 +135,7 @@ def test_a_built_version_is_due_when_its_rollout_is_overdue(store: VersionStore,
 
 
 def test_an_attempt_that_is_handed_back_is_due_at_once_and_not_counted(
-    store: VersionStore, clock: RedisClock
+    store: AllStores, clock: RedisClock
 ) -> None:
     ref = deploy(store)
     clock.advance(1)
@@ -148,7 +147,7 @@ def test_an_attempt_that_is_handed_back_is_due_at_once_and_not_counted(
     assert claim(store, ref).number == 1
 
 
-def test_what_waits_and_what_is_overdue_is_told_with_how_long(store: VersionStore, clock: RedisClock) -> None:
+def test_what_waits_and_what_is_overdue_is_told_with_how_long(store: AllStores, clock: RedisClock) -> None:
     ref = deploy(store)
     clock.advance(5)
     assert [(each.ref, each.state, each[2:]) for each in store.unfinished(10)] == [(ref, S.QUEUED, (5, 0))]
@@ -157,16 +156,14 @@ def test_what_waits_and_what_is_overdue_is_told_with_how_long(store: VersionStor
     assert [each[1:] for each in store.unfinished(10)] == [(S.BUILDING, 0, 0)]
     clock.advance(2)
     assert [each[1:] for each in store.unfinished(10)] == [(S.BUILDING, 0, 2)]
-    store.fail(attempt, REASON, retry_in_s=10, steps=())
+    store.fail(attempt, RAINED, retry_in_s=10, steps=())
     clock.advance(9)
     assert [each[1:] for each in store.unfinished(10)] == [(S.RETRYING, 0, 0)]
     clock.advance(4)
     assert [each[1:] for each in store.unfinished(10)] == [(S.RETRYING, 3, 0)]
 
 
-def test_as_many_unfinished_versions_are_told_as_are_asked_for(
-    store: VersionStore, clock: RedisClock
-) -> None:
+def test_as_many_unfinished_versions_are_told_as_are_asked_for(store: AllStores, clock: RedisClock) -> None:
     apps = ["a.example.com", "b.example.com", "c.example.com"]
     for app in apps:
         deploy(store, app)
@@ -177,7 +174,7 @@ def test_as_many_unfinished_versions_are_told_as_are_asked_for(
 # -- signs of life
 
 
-def test_a_heartbeat_is_forgotten_after_a_day(store: VersionStore, clock: RedisClock) -> None:
+def test_a_heartbeat_is_forgotten_after_a_day(store: AllStores, clock: RedisClock) -> None:
     store.record_heartbeat(RECONCILE)
     recorded_ms = clock.now_ms
     clock.advance(DAY_S)
@@ -194,7 +191,7 @@ def test_a_heartbeat_is_forgotten_after_a_day(store: VersionStore, clock: RedisC
 
 
 def test_a_base_image_is_checked_again_when_its_checks_lease_has_run_out(
-    store: VersionStore, images: BaseImageStore, clock: RedisClock
+    store: AllStores, images: BaseImageStore, clock: RedisClock
 ) -> None:
     depend_on(store, IMAGE)
     (first,) = images.take_checks(10)
@@ -207,7 +204,7 @@ def test_a_base_image_is_checked_again_when_its_checks_lease_has_run_out(
 
 
 def test_a_registry_is_asked_as_often_as_its_budget_allows(
-    store: VersionStore, images: BaseImageStore, clock: RedisClock
+    store: AllStores, images: BaseImageStore, clock: RedisClock
 ) -> None:
     names = [f"{HOST}/library/image{number:02}:1" for number in range(14)]
     depend_on(store, *names)
@@ -223,7 +220,7 @@ def test_a_registry_is_asked_as_often_as_its_budget_allows(
 
 
 def test_a_registry_that_was_left_alone_for_long_is_not_asked_more_than_ten_times_at_once(
-    store: VersionStore, images: BaseImageStore, clock: RedisClock
+    store: AllStores, images: BaseImageStore, clock: RedisClock
 ) -> None:
     depend_on(store, *(f"{HOST}/library/image{number:02}:1" for number in range(14)))
     assert len(images.take_checks(1)) == 1
@@ -232,7 +229,7 @@ def test_a_registry_that_was_left_alone_for_long_is_not_asked_more_than_ten_time
 
 
 def test_another_registry_has_a_budget_of_its_own(
-    store: VersionStore, images: BaseImageStore, clock: RedisClock
+    store: AllStores, images: BaseImageStore, clock: RedisClock
 ) -> None:
     names = [f"{HOST}/library/image{number:02}:1" for number in range(11)]
     other = "other.example.com/image:1"
@@ -242,7 +239,7 @@ def test_another_registry_has_a_budget_of_its_own(
 
 
 def test_a_registry_that_wants_a_pause_is_left_alone_until_its_end(
-    store: VersionStore, images: BaseImageStore, clock: RedisClock
+    store: AllStores, images: BaseImageStore, clock: RedisClock
 ) -> None:
     depend_on(store, IMAGE)
     images.pause(HOST, 5)

@@ -88,7 +88,7 @@ class BaseImageStore:
         return (
             _check(rows[0])
             if rows[0][1]
-            else CheckPostponed(int(rows[0][2]) / 1000, rows[0][3] == "being checked")
+            else CheckPostponed(int(rows[0][2]) / 1000, rows[0][3] == "being_checked")
         )
 
     def record(self, answers: Sequence[CheckResult]) -> list[bool]:

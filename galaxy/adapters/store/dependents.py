@@ -103,7 +103,7 @@ class DependentStore:
         reply, digest = self._scripts.run(_SET_UPDATES, _SET_UPDATES.call(names, arguments))
         if reply == "missing":
             raise AppNotFound(f"There is no app {app}.", app=app)
-        if reply == "nothing active":
+        if reply == "nothing_active":
             raise NothingToPin(
                 f"{app} can't be pinned: it has no active version that was built on a base image's tag.",
                 "Deploy it first.",

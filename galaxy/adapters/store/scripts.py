@@ -116,7 +116,7 @@ class RedisScripts:
         did the first.
 
         Raises:
-            IllegalTransition, StoreError: As `run`, for the first run that failed; the others were made.
+            IllegalTransition, StoreError: As `run`, for the first run that failed. Those of its round trip were made.
         """
         replies: list[Any] = []
         rest = iter(calls)

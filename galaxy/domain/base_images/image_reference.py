@@ -92,7 +92,7 @@ class ImageReference:
         return cls(registry, name, parsed_tag)
 
     def __str__(self) -> str:
-        """The familiar_name spelling: `meteor/galaxy-app:latest`, `debian:12`, `registry.example.com:5000/x:1`."""
+        """The familiar spelling: `meteor/galaxy-app:latest`, `debian:12`, `registry.example.com:5000/x:1`."""
         return self.name + self._suffix
 
     @property
@@ -102,7 +102,7 @@ class ImageReference:
 
     @property
     def name(self) -> str:
-        """The familiar_name spelling without tag and digest."""
+        """The familiar spelling without tag and digest."""
         if not self.is_docker_hub:
             return self.canonical_name
         first, *rest = self.repository.split("/")

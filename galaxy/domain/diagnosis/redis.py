@@ -156,7 +156,7 @@ def _clock(subject: str, facts: RedisFacts, message_expires_s: float) -> Iterato
         return
     found = f"Its clock is {abs(skew):.1f} s {'ahead of' if skew > 0 else 'behind'} this machine's."
     advice = "Run a time service (chrony, systemd-timesyncd) on all machines."
-    # beat's heartbeats carry the time at which they expire, by the clock of its machine
+    # beat's messages carry the time at which they expire, by the clock of its machine
     yield (problem if abs(skew) >= message_expires_s else warning)(subject, found, advice)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from galaxy.domain.errors import GalaxyError
+from galaxy.domain.errors import GalaxyError, InfrastructureError
 from galaxy.domain.output.budget import BoundedOutput
 from galaxy.domain.output.public_values import is_public
 from galaxy.domain.output.quotations import redact_quotations
@@ -65,13 +65,15 @@ class AttemptOutput:
     def reason(self, error: Exception) -> str:
         """What an error says, with secrets hidden in those parts of its message that others wrote.
 
+        What operators should do about it is left out: people who deploy read this.
         An error that is none of ours is foreign as a whole, but for the name of its class.
         """
         if not isinstance(error, GalaxyError):
             return f"Unexpected {type(error).__name__}: {self.redact(str(error))}"
+        said = error.message if isinstance(error, InfrastructureError) else str(error)
         if error.quotes is None:
-            return self.redact(str(error))
-        return self.own(redact_quotations(str(error), error.quotes, self.redact))
+            return self.redact(said)
+        return self.own(redact_quotations(said, error.quotes, self.redact))
 
     def own(self, sentence: str) -> str:
         """A sentence of our own as it stands. Only a bundle URL would be hidden that is in it by mistake."""

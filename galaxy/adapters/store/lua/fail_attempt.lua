@@ -11,7 +11,7 @@ local token, work, max_attempts, reason, retry_in_ms, grace_ms, steps = unpack(A
 -- include: end_attempt.lua
 work = cjson.decode(work)
 local state, current, retry_at, attempt, automatic = unpack(
-  redis.call('HMGET', VERSION, 'state', 'token', 'retry_at', 'attempt', 'automatic'))
+  redis.call('HMGET', VERSION, 'state', 'token', 'retry_at', work.attempts, 'automatic'))
 if current == token and state == work.retrying then
   return {state, tonumber(attempt), math.max(0, tonumber(retry_at) - now_ms())}
 end

@@ -8,17 +8,16 @@ local token, work, due_in_ms, result = unpack(ARGV)
 -- include: lease.lua
 -- include: move.lua
 work = cjson.decode(work)
-local fields, recorded = {}, true
+if redis.call('HGET', VERSION, 'finished_by') == token then return '' end
+local lost = lost_to(VERSION, token, work)
+if lost then return lost end
+local fields = {'finished_by', token}
 for name, value in pairs(cjson.decode(result)) do
-  recorded = recorded and redis.call('HGET', VERSION, name) == value
   table.insert(fields, name)
   table.insert(fields, value)
 end
-if recorded and redis.call('HGET', VERSION, 'token') == token then return '' end
-local lost = lost_to(VERSION, token, work)
-if lost then return lost end
-redis.call('HDEL', VERSION, 'failure')
 local refused = move(VERSION, work.done, nil, fields)
 if refused then return refused end
+redis.call('HDEL', VERSION, 'failure')
 set_due(VERSION, now_ms() + due_in_ms)
 return ''

@@ -12,9 +12,9 @@ local state, current = unpack(redis.call('HMGET', VERSION, 'state', 'token'))
 if current == token and state == work.handed_back then return '' end
 local lost = lost_to(VERSION, token, work)
 if lost then return lost end
-announce('handed_back', VERSION)
 local refused = move(VERSION, work.handed_back)
 if refused then return refused end
-redis.call('HINCRBY', VERSION, 'attempt', -1)
+announce('handed_back', VERSION)
+redis.call('HINCRBY', VERSION, work.attempts, -1)
 set_due(VERSION, now_ms())
 return ''

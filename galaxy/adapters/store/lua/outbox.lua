@@ -25,7 +25,7 @@ local function announce(event, version, reason)
   if event == 'deployed' then add('warnings', redis.call('HGET', version, 'warnings')) end
   if reason then
     local facts = cjson.decode(reason).facts
-    add('detail', facts.message or facts.digest)
+    add('detail', facts.message or facts.digest and facts.base_image .. ' ' .. facts.digest)
     add('warnings', reason)
   end
   redis.call('XADD', OUTBOX, '*', unpack(entry))

@@ -2,7 +2,7 @@
 -- KEYS: APP, UNFINISHED, DUE, ACTIVITY, ENDED, OUTBOX, OUTBOX_APPS, UPDATES
 -- ARGV: app, choice, version_prefix, late_prefix
 --   choice: 'on', 'off' or 'pinned'.
--- Returns {'set', pinned digest or ''}, {'missing', ''} or {'nothing active', ''}.
+-- Returns {'set', pinned digest or ''}, {'missing', ''} or {'nothing_active', ''}.
 local APP, UNFINISHED, DUE, ACTIVITY, ENDED, OUTBOX, OUTBOX_APPS, UPDATES = unpack(KEYS)
 local app, choice, version_prefix, late_prefix = unpack(ARGV)
 -- include: supersede.lua
@@ -14,7 +14,7 @@ if choice == 'pinned' then
     image, digest = unpack(
       redis.call('HMGET', version_prefix .. app .. ':' .. active, 'base_reference', 'base_digest'))
   end
-  if not image or image == '' or not digest then return {'nothing active', ''} end
+  if not image or image == '' or not digest then return {'nothing_active', ''} end
   redis.call('HSET', APP, 'pinned_image', image, 'pinned_digest', digest)
 else
   redis.call('HDEL', APP, 'pinned_image', 'pinned_digest')

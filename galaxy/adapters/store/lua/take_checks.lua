@@ -4,7 +4,7 @@
 --   handed_out_prefix, late_prefix, ahead_prefix
 --   rate: tokens a second; burst: most tokens; only: one base image to take now, or ''.
 -- Returns {base image, token, digest, platform digest, content, unchanged, errors} for each. With `only`, an empty list
--- stands for an unknown base image, and {base image, '', wait (ms), 'being checked' or 'budget'} for one that can't be
+-- stands for an unknown base image, and {base image, '', wait (ms), 'being_checked' or 'budget'} for one that can't be
 -- taken now.
 local BASE_IMAGES, UPDATES = unpack(KEYS)
 local limit, lease_ms, rate, burst, only, dependents_prefix, base_image_prefix, budget_prefix, update_prefix,
@@ -33,7 +33,7 @@ for _, image in ipairs(images) do
   if redis.call('ZCARD', dependents_prefix .. image) == 0 then
     forget(image)
   elseif held > 0 then
-    if only ~= '' then table.insert(reply, {image, '', ms(held), 'being checked'}) end
+    if only ~= '' then table.insert(reply, {image, '', ms(held), 'being_checked'}) end
     redis.call('ZADD', BASE_IMAGES, ms(now + held), image)
   else
     local host = string.match(image, '^[^/]+')
