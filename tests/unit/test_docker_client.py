@@ -8,6 +8,7 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 import pytest
+from docker.errors import APIError
 from urllib3.util import connection
 
 from galaxy.adapters.engine.docker import disk_watch
@@ -36,6 +37,8 @@ class StubEngine(ThreadingHTTPServer):
 
     Attributes:
         refusals: Status and message, by the beginning of a request.
+        passing: The same for the next requests that begin so, one after the other.
+        answers: What is answered besides, by the beginning of a request.
     """
 
     daemon_threads = True
@@ -43,6 +46,8 @@ class StubEngine(ThreadingHTTPServer):
     def __init__(self) -> None:
         self.requests: list[str] = []
         self.refusals: dict[str, tuple[int, str]] = {}
+        self.passing: dict[str, list[tuple[int, str]]] = {}
+        self.answers: dict[str, dict[str, object]] = {}
         super().__init__(("127.0.0.1", 0), Answer)
 
 
@@ -54,6 +59,8 @@ class EngineOnSocket(ThreadingMixIn, UnixStreamServer):
     def __init__(self, path: Path) -> None:
         self.requests: list[str] = []
         self.refusals: dict[str, tuple[int, str]] = {}
+        self.passing: dict[str, list[tuple[int, str]]] = {}
+        self.answers: dict[str, dict[str, object]] = {}
         self.connections = 0
         super().__init__(str(path), Answer)
 
@@ -72,7 +79,11 @@ class Answer(BaseHTTPRequestHandler):
         self.server.requests.append(request)
         refusals = (said for begin, said in self.server.refusals.items() if request.startswith(begin))
         status, message = next(refusals, (201, ""))
-        body = json.dumps({"ApiVersion": "1.41", "message": message}).encode()
+        for begin, waiting in self.server.passing.items():
+            if waiting and request.startswith(begin):
+                status, message = waiting.pop(0)
+        answers = (it for begin, it in self.server.answers.items() if request.startswith(begin))
+        body = json.dumps({"ApiVersion": "1.41", "message": message, **next(answers, {})}).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -214,6 +225,45 @@ def test_a_container_that_took_too_much_is_killed_until_the_engine_did_it(
         assert not watch._thread.is_alive()
     with pytest.raises(DiskLimitReached):
         watch.check()
+
+
+BUSY = (500, "a disk usage operation is already running")
+BUILT_WITH_A_VOLUME = {"SizeRw": 10, "Mounts": [{"Type": "volume", "Name": "data"}]}
+VOLUMES = {"Volumes": [{"Name": "data", "UsageData": {"Size": 90}}, {"Name": "others"}]}
+
+
+def test_an_engine_that_sizes_volumes_for_somebody_else_is_asked_again(
+    engine: StubEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk_watch, "_BUSY_PAUSE_S", 0)
+    api = DockerClient(f"tcp://127.0.0.1:{engine.server_port}", DEADLINE_S).api
+    engine.answers["GET /v1.41/containers/box/json"] = BUILT_WITH_A_VOLUME
+    engine.answers["GET /v1.41/system/df"] = VOLUMES
+    engine.passing = {"GET /v1.41/system/df": [BUSY, BUSY]}
+    watch = DiskWatch(lambda: DockerClient(None, DEADLINE_S), "box", DiskLimits(max_bytes=99))
+    with pytest.raises(DiskLimitReached):
+        watch.look(api)
+    assert engine.passing == {"GET /v1.41/system/df": []}
+
+
+def test_a_build_does_not_fail_because_an_engine_never_finds_the_time_to_size_volumes(
+    engine: StubEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk_watch, "_BUSY_PAUSE_S", 0)
+    api = DockerClient(f"tcp://127.0.0.1:{engine.server_port}", DEADLINE_S).api
+    engine.answers["GET /v1.41/containers/box/json"] = BUILT_WITH_A_VOLUME
+    engine.refusals["GET /v1.41/system/df"] = BUSY
+    DiskWatch(lambda: DockerClient(None, DEADLINE_S), "box", DiskLimits(max_bytes=99)).look(api)
+    with pytest.raises(DiskLimitReached):
+        DiskWatch(lambda: DockerClient(None, DEADLINE_S), "box", DiskLimits(max_bytes=9)).look(api)
+
+
+def test_what_the_engine_says_about_sizes_is_not_taken_for_silence(engine: StubEngine) -> None:
+    api = DockerClient(f"tcp://127.0.0.1:{engine.server_port}", DEADLINE_S).api
+    engine.answers["GET /v1.41/containers/box/json"] = BUILT_WITH_A_VOLUME
+    engine.refusals["GET /v1.41/system/df"] = (500, "out of inodes")
+    with pytest.raises(APIError, match="out of inodes"):
+        DiskWatch(lambda: DockerClient(None, DEADLINE_S), "box", DiskLimits(max_bytes=99)).look(api)
 
 
 def _too_much(_: docker.APIClient) -> None:

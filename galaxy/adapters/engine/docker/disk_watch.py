@@ -30,6 +30,10 @@ _FIRST_PAUSE_S: Final = 0.5
 _PAUSE_S: Final = 5.0
 #: A look walks through all files that the container wrote. It may take this part of the time at most.
 _SHARE: Final = 1 / 20
+#: An engine adds up the sizes of its volumes for one client at a time, and refuses all others with this sentence.
+_BUSY: Final = "disk usage operation is already running"
+_BUSY_TRIES: Final = 50
+_BUSY_PAUSE_S: Final = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,16 +145,29 @@ def _kill(api: docker.APIClient, container: str) -> None:
 
 def _size_of(volumes: list[str], api: docker.APIClient) -> int:
     """Engines tell the size of all volumes or of none."""
-    volumes_there = _get(api, "system/df", type="volume")["Volumes"] or ()
+    volumes_there = _disk_usage(api)["Volumes"] or ()
     known = {each["Name"]: (each.get("UsageData") or {}).get("Size", 0) for each in volumes_there}
     return sum(max(0, known.get(name, 0)) for name in volumes)
+
+
+def _disk_usage(api: docker.APIClient) -> dict[str, Any]:
+    """The sizes of all volumes; of none, if others keep the engine busy with the same question for seconds."""
+    for _ in range(_BUSY_TRIES):
+        try:
+            return _get(api, "system/df", type="volume")
+        except APIError as error:
+            if _BUSY not in str(error.explanation):
+                raise
+        time.sleep(_BUSY_PAUSE_S)
+    logger.warning("disk.volumes_not_sized")
+    return {"Volumes": ()}
 
 
 def _get(api: docker.APIClient, path: str, **parameters: str) -> dict[str, Any]:
     """What the SDK's own calls can't ask for."""
     url = f"{api.base_url}/v{api.api_version}/{path}"
     answer = api.get(url, params=parameters, timeout=api.timeout)
-    answer.raise_for_status()
+    api._raise_for_status(answer)  # type: ignore[attr-defined] # noqa: SLF001 - tells what the engine says
     found: dict[str, Any] = answer.json()
     return found
 
