@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-import unicodedata
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from galaxy.domain.base_images.image_reference import DOCKER_HUB, ImageReference, parse_repository, parse_tag
+from galaxy.domain.deploys.near_misses import is_like, meant
 from galaxy.domain.deploys.problems import MAX_LISTED, Problems, json_path, kind, quoted, refused
+from galaxy.domain.deploys.run_settings import DEFAULT as DEFAULT_RUN
+from galaxy.domain.deploys.run_settings import (
+    RUN_EXAMPLES,
+    RUN_KEYS,
+    RUN_WORDS,
+    RunSettings,
+    parse_run_settings,
+)
 from galaxy.domain.deploys.strict_json import is_unicode, parse_document
 
 if TYPE_CHECKING:
@@ -23,7 +30,7 @@ PLATFORM_ENV_PREFIX: Final = "GALAXY_"
 
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
-#: Other words for our keys, in the form of `_folded`; misspellings of all these words are found by likeness.
+#: Other words for our keys, in the form of `folded`; misspellings of all these words are found by likeness.
 _SECTION_WORDS: Final = MappingProxyType(
     {
         "baseimage": "baseImage",
@@ -32,6 +39,7 @@ _SECTION_WORDS: Final = MappingProxyType(
         "envvars": "env",
         "environment": "env",
         "environmentvariables": "env",
+        **RUN_WORDS,
     }
 )
 _BASE_IMAGE_WORDS: Final = MappingProxyType(
@@ -45,10 +53,6 @@ _BASE_IMAGE_WORDS: Final = MappingProxyType(
         "version": "tag",
     }
 )
-#: difflib's ratio: one letter wrong, missing, swapped or too many in a word of eight or more.
-_LIKENESS: Final = 0.87
-#: Words of fewer letters are like too many others.
-_MIN_LIKENESS_LENGTH: Final = 6
 
 _EXAMPLE_BASE_IMAGE: Final = '{"repository": "meteor/galaxy-app", "tag": "latest"}'
 _EXAMPLE_ENV: Final = '{"MONGO_URL": "mongodb://db.example.com/app"}'
@@ -56,6 +60,7 @@ _EXAMPLES: Final = MappingProxyType(
     {
         "baseImage": f'"baseImage": {_EXAMPLE_BASE_IMAGE}',
         "env": f'"env": {_EXAMPLE_ENV}',
+        **RUN_EXAMPLES,
         "repository": '"repository": "meteor/galaxy-app"',
         "tag": '"tag": "latest"',
     }
@@ -93,6 +98,7 @@ class AppSettings:
         base_image: What the app is built on.
         base_image_given: Whether the settings named it; else it is the default.
         env: The app's environment variables. A value may be secret.
+        run: How its containers are run.
         warnings: What was accepted and yet may be a mistake, as sentences; `MAX_LISTED` at most.
     """
 
@@ -101,6 +107,7 @@ class AppSettings:
     base_image: ImageReference
     base_image_given: bool
     env: Mapping[str, str] = field(repr=False)
+    run: RunSettings = DEFAULT_RUN
     warnings: tuple[str, ...] = ()
 
     @classmethod
@@ -120,11 +127,14 @@ class AppSettings:
         _refuse_near_misses(section, rules, problems)
         base_image = rules.default_base_image
         env: dict[str, str] = {}
+        run = DEFAULT_RUN
         with problems.gathered():
             if "baseImage" in section:
                 base_image = _parse_base_image(section["baseImage"], rules)
         with problems.gathered():
             env = _parse_env(section.get("env", {}), rules)
+        with problems.gathered():
+            run = parse_run_settings(section, rules.section)
         problems.refuse()
         return cls(
             text=document.text,
@@ -132,18 +142,19 @@ class AppSettings:
             base_image=base_image,
             base_image_given="baseImage" in section,
             env=MappingProxyType(env),
+            run=run,
             warnings=tuple(_warnings(document.content, section, env, rules)[:MAX_LISTED]),
         )
 
 
 def _refuse_near_misses(section: Mapping[str, object], rules: DeployRules, problems: Problems) -> None:
     for key in section:
-        meant = _meant(key, _SECTION_WORDS)
-        if meant not in {None, key}:
+        word = meant(key, _SECTION_WORDS)
+        if word not in {None, key}:
             problems.add(
                 json_path(rules.section, key),
-                f"is not a key of this section; write {quoted(meant)}",
-                _EXAMPLES[meant],
+                f"is not a key of this section; write {quoted(word)}",
+                _EXAMPLES[word],
             )
 
 
@@ -159,8 +170,8 @@ def _parse_base_image(value: object, rules: DeployRules) -> ImageReference:
     for key in value:
         if key in {"repository", "tag"}:
             continue
-        meant = _meant(key, _BASE_IMAGE_WORDS)
-        hint = f"; write {quoted(meant)}" if meant else ""
+        word = meant(key, _BASE_IMAGE_WORDS)
+        hint = f"; write {quoted(word)}" if word else ""
         what = f"is unknown; baseImage has repository and tag, nothing else{hint}"
         problems.add(json_path(rules.section, "baseImage", key), what, _EXAMPLE_BASE_IMAGE)
     at_repository = json_path(rules.section, "baseImage", "repository")
@@ -204,8 +215,8 @@ def _warnings(
     content: Mapping[str, object], section: Mapping[str, object], env: Collection[str], rules: DeployRules
 ) -> list[str]:
     ours = quoted(rules.section)
-    unlike = [key for key in content if key != rules.section and _is_like(key, rules.section)]
-    unknown = sorted(section.keys() - {"baseImage", "env"})
+    unlike = [key for key in content if key != rules.section and is_like(key, rules.section)]
+    unknown = sorted(section.keys() - {"baseImage", "env", *RUN_KEYS})
     platform = sorted(name for name in env if name in PLATFORM_ENV or name.startswith(PLATFORM_ENV_PREFIX))
     return [
         *(
@@ -221,26 +232,3 @@ def _warnings(
             for name in platform
         ),
     ]
-
-
-def _meant(key: str, words: Mapping[str, str]) -> str | None:
-    """The key of ours that `key` is, or was meant to be."""
-    folded = _folded(key)
-    if folded in words:
-        return words[folded]
-    candidates = [word for word in words if len(word) >= _MIN_LIKENESS_LENGTH]
-    like = difflib.get_close_matches(folded, candidates, n=1, cutoff=_LIKENESS)
-    return words[like[0]] if like else None
-
-
-def _is_like(key: str, section: str) -> bool:
-    """Whether a key was most likely meant to be our section: `Galaxy.Meteor.com`, `galaxy.meteor.co`."""
-    # difflib's time grows with the product of the lengths, and keys are as long as their author likes
-    if abs(len(key) - len(section)) > len(section):
-        return False
-    return difflib.SequenceMatcher(None, _folded(key), _folded(section)).ratio() >= _LIKENESS
-
-
-def _folded(key: str) -> str:
-    """A key without what people get wrong: case, width, blanks, punctuation."""
-    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", key).casefold()))
