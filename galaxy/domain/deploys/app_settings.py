@@ -10,14 +10,6 @@ from typing import TYPE_CHECKING, Final
 from galaxy.domain.base_images.image_reference import DOCKER_HUB, ImageReference, parse_repository, parse_tag
 from galaxy.domain.deploys.near_misses import is_like, meant
 from galaxy.domain.deploys.problems import MAX_LISTED, Problems, json_path, kind, quoted, refused
-from galaxy.domain.deploys.run_settings import DEFAULT as DEFAULT_RUN
-from galaxy.domain.deploys.run_settings import (
-    RUN_EXAMPLES,
-    RUN_KEYS,
-    RUN_WORDS,
-    RunSettings,
-    parse_run_settings,
-)
 from galaxy.domain.deploys.strict_json import is_unicode, parse_document
 
 if TYPE_CHECKING:
@@ -39,7 +31,6 @@ _SECTION_WORDS: Final = MappingProxyType(
         "envvars": "env",
         "environment": "env",
         "environmentvariables": "env",
-        **RUN_WORDS,
     }
 )
 _BASE_IMAGE_WORDS: Final = MappingProxyType(
@@ -60,7 +51,6 @@ _EXAMPLES: Final = MappingProxyType(
     {
         "baseImage": f'"baseImage": {_EXAMPLE_BASE_IMAGE}',
         "env": f'"env": {_EXAMPLE_ENV}',
-        **RUN_EXAMPLES,
         "repository": '"repository": "meteor/galaxy-app"',
         "tag": '"tag": "latest"',
     }
@@ -98,7 +88,6 @@ class AppSettings:
         base_image: What the app is built on.
         base_image_given: Whether the settings named it; else it is the default.
         env: The app's environment variables. A value may be secret.
-        run: How its containers are run.
         warnings: What was accepted and yet may be a mistake, as sentences; `MAX_LISTED` at most.
     """
 
@@ -107,7 +96,6 @@ class AppSettings:
     base_image: ImageReference
     base_image_given: bool
     env: Mapping[str, str] = field(repr=False)
-    run: RunSettings = DEFAULT_RUN
     warnings: tuple[str, ...] = ()
 
     @classmethod
@@ -127,14 +115,11 @@ class AppSettings:
         _refuse_near_misses(section, rules, problems)
         base_image = rules.default_base_image
         env: dict[str, str] = {}
-        run = DEFAULT_RUN
         with problems.gathered():
             if "baseImage" in section:
                 base_image = _parse_base_image(section["baseImage"], rules)
         with problems.gathered():
             env = _parse_env(section.get("env", {}), rules)
-        with problems.gathered():
-            run = parse_run_settings(section, rules.section)
         problems.refuse()
         return cls(
             text=document.text,
@@ -142,7 +127,6 @@ class AppSettings:
             base_image=base_image,
             base_image_given="baseImage" in section,
             env=MappingProxyType(env),
-            run=run,
             warnings=tuple(_warnings(document.content, section, env, rules)[:MAX_LISTED]),
         )
 
@@ -216,7 +200,7 @@ def _warnings(
 ) -> list[str]:
     ours = quoted(rules.section)
     unlike = [key for key in content if key != rules.section and is_like(key, rules.section)]
-    unknown = sorted(section.keys() - {"baseImage", "env", *RUN_KEYS})
+    unknown = sorted(section.keys() - {"baseImage", "env"})
     platform = sorted(name for name in env if name in PLATFORM_ENV or name.startswith(PLATFORM_ENV_PREFIX))
     return [
         *(
