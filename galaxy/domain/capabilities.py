@@ -1,4 +1,4 @@
-"""What the processes of a build container may do beyond an ordinary user."""
+"""What processes in containers may do beyond an ordinary user."""
 
 from __future__ import annotations
 
@@ -23,4 +23,10 @@ CAPABILITIES: Final[Mapping[str, int]] = MappingProxyType(
         "SETUID": 7,
         "SYS_CHROOT": 18,
     }
+)
+
+#: What ordinary images need to run: an entrypoint that begins as root, hands files to a user and becomes that user, and
+#: servers on ports below 1024.
+APP_CAPABILITIES: Final[Mapping[str, int]] = MappingProxyType(
+    {"CHOWN": 0, "DAC_OVERRIDE": 1, "FOWNER": 3, "KILL": 5, "SETGID": 6, "SETUID": 7, "NET_BIND_SERVICE": 10}
 )

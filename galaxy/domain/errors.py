@@ -122,6 +122,14 @@ class DiskLimitReached(UserError):
     """The build wrote more files than a build may."""
 
 
+class ContainerNotStarted(UserError):
+    """The app's image can't be run: it has nothing to run, or the engine refuses what it says."""
+
+
+class ImageMissing(UserError):
+    """The registry does not have a version's image any more."""
+
+
 class InfrastructureError(GalaxyError):
     """Operators have to mend it: engine, registry, store or network."""
 

@@ -77,6 +77,46 @@ def test_a_local_stack_shuts_its_own_ports_and_link_local_addresses_only(machine
     assert machine.reached(*WEB, *MACHINE) == {*WEB, *MACHINE} - shut
 
 
+def test_nobody_can_connect_to_a_build_container(machine: Miniature) -> None:
+    assert machine.machine_reaches_container()
+    machine.build_network("rules")
+    assert not machine.machine_reaches_container()
+
+
+@pytest.mark.parametrize("policy", [[], ["--local", "6379"]])
+def test_app_containers_answer_their_machine_and_reach_no_more_than_others(
+    machine: Miniature, policy: list[str]
+) -> None:
+    machine.build_network("rules", *policy)
+    before = machine.reached(*WEB, *MACHINE)
+    machine.build_network("rules", "--serve", *policy)
+    assert machine.machine_reaches_container()
+    assert machine.reached(*WEB, *MACHINE) == before
+
+
+def test_a_peer_on_another_network_may_connect_and_nobody_else_there(machine: Miniature) -> None:
+    # the last word belongs to a chain that keeps networks apart, as the engine's own does
+    for other in PRIVATE[:2]:
+        machine.on_machine("iptables", "-A", "FORWARD", "-s", other, "-j", "DROP")
+        machine.on_machine("iptables", "-A", "FORWARD", "-d", other, "-j", "DROP")
+    machine.build_network("rules", "--peer", PRIVATE[0])
+    machine.on_machine("iptables", "-I", "FORWARD", "1", "-j", "DOCKER-USER")  # as the engine does
+    try:
+        assert machine.world_reaches_container(PRIVATE[0])
+        assert not machine.world_reaches_container(PRIVATE[1])
+        assert machine.reached((PRIVATE[0], 80)) == set()
+        machine.build_network("rules", "--peer", PRIVATE[1])
+        machine.on_machine("iptables", "-D", "FORWARD", "-j", "DOCKER-USER")
+        machine.on_machine("iptables", "-I", "FORWARD", "1", "-j", "DOCKER-USER")
+        assert not machine.world_reaches_container(PRIVATE[0])
+        assert machine.world_reaches_container(PRIVATE[1])
+    finally:
+        machine.on_machine("iptables", "-D", "FORWARD", "-j", "DOCKER-USER")
+        for other in PRIVATE[:2]:
+            machine.on_machine("iptables", "-D", "FORWARD", "-s", other, "-j", "DROP")
+            machine.on_machine("iptables", "-D", "FORWARD", "-d", other, "-j", "DROP")
+
+
 def test_rules_can_be_made_again_and_changed(machine: Miniature) -> None:
     machine.build_network("rules")
     first = machine.rules()
@@ -113,6 +153,7 @@ def test_show_prints_the_rules(machine: Miniature) -> None:
         ["rules", "--allow"],
         ["rules", "--local", "redis"],
         ["rules", "--open", "1"],
+        ["rules", "--peer", "router"],
         ["forward"],
         [],
     ],

@@ -57,7 +57,8 @@ import json, socket, sys
 from concurrent.futures import ThreadPoolExecutor
 def reached(place):
     try:
-        socket.create_connection(tuple(place), 1).close()
+        source = (sys.argv[2], 0) if len(sys.argv) > 2 else None
+        socket.create_connection(tuple(place), 1, source).close()
     except OSError:
         return False
     return True
@@ -70,11 +71,12 @@ with ThreadPoolExecutor(len(places)) as pool:
 class Miniature:
     """Its bridge is called as the network in production. Addresses outside are `outside`; ports there are 53, 80, 9000.
 
-    The machine listens on 6379 and 8080, on all of its addresses.
+    The machine listens on 6379 and 8080, on all of its addresses, and the container on 3000.
     """
 
     network = "galaxy-mini"
     machine = "172.31.77.1"
+    container = "172.31.77.2"
     uplink = "198.51.100.1"
 
     def __init__(self, outside: Iterable[str]) -> None:
@@ -88,6 +90,7 @@ class Miniature:
         self._connect_outside(f"w{run}", outside)
         self._listen(self._host, 6379, 8080)
         self._listen(self._world, 53, 80, 9000)
+        self._listen(self._inside, 3000)
 
     def close(self) -> None:
         self._stack.close()
@@ -109,12 +112,22 @@ class Miniature:
         answer = self._run(self._inside, sys.executable, "-c", _CONNECT, json.dumps(places))
         return {(str(address), int(port)) for address, port in json.loads(answer)}
 
+    def machine_reaches_container(self) -> bool:
+        """Whether a connection from the machine to the container's port is answered."""
+        place = json.dumps([(self.container, 3000)])
+        return bool(json.loads(self._run(self._host, sys.executable, "-c", _CONNECT, place)))
+
+    def world_reaches_container(self, source: str) -> bool:
+        """The same from outside, by the address `source`."""
+        place = json.dumps([(self.container, 3000)])
+        return bool(json.loads(self._run(self._world, sys.executable, "-c", _CONNECT, place, source)))
+
     def _connect_inside(self, link: str) -> None:
         self._pair(f"{link}a", self._inside, f"{link}b", self._host)
         self._in(self._host, "link", "add", self.network, "type", "bridge")
         self._in(self._host, "link", "set", f"{link}b", "master", self.network)
         self._in(self._host, "addr", "add", f"{self.machine}/24", "dev", self.network)
-        self._in(self._inside, "addr", "add", "172.31.77.2/24", "dev", f"{link}a")
+        self._in(self._inside, "addr", "add", f"{self.container}/24", "dev", f"{link}a")
         for namespace, device in (
             (self._host, f"{link}b"),
             (self._host, self.network),

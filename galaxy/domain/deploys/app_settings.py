@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-import unicodedata
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from galaxy.domain.base_images.image_reference import DOCKER_HUB, ImageReference, parse_repository, parse_tag
+from galaxy.domain.deploys.near_misses import is_like, meant
 from galaxy.domain.deploys.problems import MAX_LISTED, Problems, json_path, kind, quoted, refused
 from galaxy.domain.deploys.strict_json import is_unicode, parse_document
 
@@ -23,7 +22,7 @@ PLATFORM_ENV_PREFIX: Final = "GALAXY_"
 
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
-#: Other words for our keys, in the form of `_folded`; misspellings of all these words are found by likeness.
+#: Other words for our keys, in the form of `folded`; misspellings of all these words are found by likeness.
 _SECTION_WORDS: Final = MappingProxyType(
     {
         "baseimage": "baseImage",
@@ -45,10 +44,6 @@ _BASE_IMAGE_WORDS: Final = MappingProxyType(
         "version": "tag",
     }
 )
-#: difflib's ratio: one letter wrong, missing, swapped or too many in a word of eight or more.
-_LIKENESS: Final = 0.87
-#: Words of fewer letters are like too many others.
-_MIN_LIKENESS_LENGTH: Final = 6
 
 _EXAMPLE_BASE_IMAGE: Final = '{"repository": "meteor/galaxy-app", "tag": "latest"}'
 _EXAMPLE_ENV: Final = '{"MONGO_URL": "mongodb://db.example.com/app"}'
@@ -138,12 +133,12 @@ class AppSettings:
 
 def _refuse_near_misses(section: Mapping[str, object], rules: DeployRules, problems: Problems) -> None:
     for key in section:
-        meant = _meant(key, _SECTION_WORDS)
-        if meant not in {None, key}:
+        word = meant(key, _SECTION_WORDS)
+        if word not in {None, key}:
             problems.add(
                 json_path(rules.section, key),
-                f"is not a key of this section; write {quoted(meant)}",
-                _EXAMPLES[meant],
+                f"is not a key of this section; write {quoted(word)}",
+                _EXAMPLES[word],
             )
 
 
@@ -159,8 +154,8 @@ def _parse_base_image(value: object, rules: DeployRules) -> ImageReference:
     for key in value:
         if key in {"repository", "tag"}:
             continue
-        meant = _meant(key, _BASE_IMAGE_WORDS)
-        hint = f"; write {quoted(meant)}" if meant else ""
+        word = meant(key, _BASE_IMAGE_WORDS)
+        hint = f"; write {quoted(word)}" if word else ""
         what = f"is unknown; baseImage has repository and tag, nothing else{hint}"
         problems.add(json_path(rules.section, "baseImage", key), what, _EXAMPLE_BASE_IMAGE)
     at_repository = json_path(rules.section, "baseImage", "repository")
@@ -204,7 +199,7 @@ def _warnings(
     content: Mapping[str, object], section: Mapping[str, object], env: Collection[str], rules: DeployRules
 ) -> list[str]:
     ours = quoted(rules.section)
-    unlike = [key for key in content if key != rules.section and _is_like(key, rules.section)]
+    unlike = [key for key in content if key != rules.section and is_like(key, rules.section)]
     unknown = sorted(section.keys() - {"baseImage", "env"})
     platform = sorted(name for name in env if name in PLATFORM_ENV or name.startswith(PLATFORM_ENV_PREFIX))
     return [
@@ -221,26 +216,3 @@ def _warnings(
             for name in platform
         ),
     ]
-
-
-def _meant(key: str, words: Mapping[str, str]) -> str | None:
-    """The key of ours that `key` is, or was meant to be."""
-    folded = _folded(key)
-    if folded in words:
-        return words[folded]
-    candidates = [word for word in words if len(word) >= _MIN_LIKENESS_LENGTH]
-    like = difflib.get_close_matches(folded, candidates, n=1, cutoff=_LIKENESS)
-    return words[like[0]] if like else None
-
-
-def _is_like(key: str, section: str) -> bool:
-    """Whether a key was most likely meant to be our section: `Galaxy.Meteor.com`, `galaxy.meteor.co`."""
-    # difflib's time grows with the product of the lengths, and keys are as long as their author likes
-    if abs(len(key) - len(section)) > len(section):
-        return False
-    return difflib.SequenceMatcher(None, _folded(key), _folded(section)).ratio() >= _LIKENESS
-
-
-def _folded(key: str) -> str:
-    """A key without what people get wrong: case, width, blanks, punctuation."""
-    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", key).casefold()))
