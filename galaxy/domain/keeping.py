@@ -219,7 +219,7 @@ class _Decision:
         mine = [each for each in placements if each.version == wish.version and each.state not in ENDING]
         taken = {(each.index, each.generation) for each in mine}
         current = [each for each in mine if each.generation == wish.generation]
-        older = [each for each in mine if each.generation < wish.generation]
+        older = [each for each in mine if each.generation != wish.generation]
         missing = [index for index in range(wish.count) if (index, wish.generation) not in taken]
         if older:
             return self._restart(wish, placements, current, older, missing)

@@ -42,7 +42,7 @@ class Placement(Frozen):
 
     Attributes:
         index: Its place, from 0.
-        generation: The app's restart that it belongs to: a restart asks for containers of a higher one.
+        generation: The app's restart that it belongs to. A container of another one than is wished for is replaced.
         starts: How many containers there were at this place, this one included. Each has a name of its own.
         state: Since `since_ms`, in milliseconds since the epoch.
         start_at_ms: In `PlacementState.WANTED`, when it may be started.
